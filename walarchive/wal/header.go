@@ -95,7 +95,9 @@ func (h PageHeader) plausible() error {
 	return nil
 }
 
-func headerErrorf(format string, args ...any) error { return &HeaderError{Msg: fmt.Sprintf(format, args...)} }
+func headerErrorf(format string, args ...any) error {
+	return &HeaderError{Msg: fmt.Sprintf(format, args...)}
+}
 
 // Field is a fact that a segment's header states and its name or cluster demands.
 type Field string

@@ -1,0 +1,39 @@
+package wal_test
+
+import (
+	"fmt"
+
+	"github.com/understudy-ha/understudy/walarchive/wal"
+)
+
+func ExampleSegmentOf() {
+	lsn, err := wal.ParseLSN("1/23456789")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(wal.SegmentOf(1, lsn, wal.DefaultSegmentSize).Name(wal.DefaultSegmentSize))
+	fmt.Println(wal.SegmentOf(1, lsn, 1<<30).Name(1 << 30))
+	// Output:
+	// 000000010000000100000023
+	// 000000010000000100000000
+}
+
+func ExampleParseHistory() {
+	h, err := wal.ParseHistory(3, []byte("1\t0/40000A0\tno recovery target specified\n\n2\t0/40020F0\tafter LSN 0/40020C0\n"))
+	if err != nil {
+		panic(err)
+	}
+	end, _ := h.SwitchPoint(2)
+	fmt.Println("a server on timeline 2 may follow if its WAL ends at or before", end)
+	fmt.Println(h.Contains(4))
+	// Output:
+	// a server on timeline 2 may follow if its WAL ends at or before 0/40020F0
+	// false
+}
+
+func ExamplePageHeader_Check() {
+	header := wal.PageHeader{Magic: 0xD110, Timeline: 1, PageAddr: 0x2000000, SystemID: 42, SegmentSize: 16 << 20}
+	fmt.Println(header.Check(wal.Segment{Timeline: 1, Number: 3}, 42, 16<<20))
+	// Output:
+	// 000000010000000000000003: header names start position 0/2000000, want 0/3000000 (a recycled or misnamed file)
+}
