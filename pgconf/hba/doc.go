@@ -1,0 +1,45 @@
+// Package hba reads pg_hba.conf and adds records to it, without disturbing the rest.
+//
+//	f, err := hba.Parse("pg_hba.conf", content)
+//	if err != nil {
+//		return err // every bad line, with line and column
+//	}
+//	changed, err := f.Ensure(hba.Record{
+//		Type:      hba.HostSSL,
+//		Databases: []hba.Token{hba.Replication},
+//		Users:     []hba.Token{hba.Name("replicator")},
+//		Address:   hba.CIDR(netip.MustParsePrefix("10.0.0.2/32")),
+//		Method:    hba.ScramSHA256,
+//	})
+//	content = f.Bytes()
+//
+// What counts as valid follows the server (src/backend/libpq/hba.c; manual: "The pg_hba.conf File"), majors 10 to 18.
+// [Parse] and [New] take the newest rules, [ParseFor] and [NewFor] those of one major:
+//
+//   - 14 and later join a line that ends in a backslash with the next one;
+//   - 12 and later know hostgssenc and hostnogssenc; 18 and later the method oauth;
+//   - 16 and later know regular expressions for databases and users, and include directives;
+//   - tokens and lines have a length limit before 16.
+//
+// # Promises
+//
+//   - Bytes that no edit touched come back unchanged, invalid lines included. Append adds at the end only.
+//   - A [Record] that was built from [Name] and [CIDR] means what it says: a role called all or +admin is quoted, and
+//     what cannot be written safely is refused.
+//   - Only [Record.Text] shows the secrets that options can hold (ldapbindpasswd, radiussecrets); String and errors do not.
+//
+// # Where it is stricter than the server
+//
+//   - An IPv4 address must have four decimal numbers. The server's C library also takes 10/8, which means 0.0.0.10/8.
+//   - A NUL byte is an error wherever it stands.
+//
+// # What it does not do
+//
+//   - It does not say which line a connection would match. The first matching line decides, so a record that Append puts
+//     at the end may never be reached.
+//   - It does not follow include directives nor @file tokens; both are kept as they are. Include lines are no records.
+//   - Of the options it checks the form name=value only, neither which names a method takes nor their values. Whether the
+//     server was built with a method is unknown to it.
+//   - It does not mind a file without any record, which a server refuses to load.
+//   - A File is not safe for concurrent use.
+package hba

@@ -1,0 +1,83 @@
+package hba
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Token is one value of a column, spelled as it stands in the file, quotes included. Whether it was quoted matters: all
+// is a keyword and "all" is a name. A Token in a parsed record has the one spelling that [Name] and this package's
+// constants have too, so equal tokens compare equal.
+//
+// Turn a name from outside into a Token with [Name], never with a conversion.
+type Token string
+
+// Keywords. Which column takes which is in the comment.
+const (
+	All         Token = "all"         // database, user, address
+	SameUser    Token = "sameuser"    // database: named like the user
+	SameRole    Token = "samerole"    // database: named like a role that the user is a member of
+	SameGroup   Token = "samegroup"   // database: old word for samerole
+	Replication Token = "replication" // database: physical replication, and no database at all; All does not include it
+	SameHost    Token = "samehost"    // address: any address of the server
+	SameNet     Token = "samenet"     // address: any address in a network the server is directly connected to
+)
+
+// Name returns the token for exactly this name of a database, role or host, quoted if it would mean something else
+// otherwise. A name that begins with / cannot be told from a regular expression from 16 on: Validate refuses it.
+func Name(name string) Token {
+	switch Token(name) {
+	case All, SameUser, SameRole, SameGroup, Replication, SameHost, SameNet:
+		return render(name, true)
+	}
+	return render(name, name == "" || strings.ContainsAny(name[:1], `+@/", #`+"\t\r"))
+}
+
+// Member returns the user token for the direct and indirect members of a role.
+func Member(role string) Token { return render("+"+role, false) }
+
+// CIDR returns the address token for a network. The bits of its address outside the mask do not matter.
+func CIDR(p netip.Prefix) Token { return Token(p.String()) }
+
+// Text returns the value without quoting: x"y for the token "x""y".
+func (t Token) Text() string {
+	text, _ := t.decode()
+	return text
+}
+
+// Quoted reports whether the token stands in quotes from its first character on, which makes it a plain name.
+func (t Token) Quoted() bool {
+	_, quoted := t.decode()
+	return quoted
+}
+
+// decode returns what the server makes of the token.
+func (t Token) decode() (text string, quoted bool) {
+	w, _ := nextWord(string(t), 0)
+	return w.text, w.quoted
+}
+
+// isOne reports whether the server reads exactly one token here, and nothing before or after it.
+func (t Token) isOne() bool {
+	w, end := nextWord(string(t), 0)
+	return w.found && w.start == 0 && w.end == len(t) && end == len(t) && !w.open && !strings.ContainsAny(string(t), "\x00\n") &&
+		!strings.HasSuffix(string(t), `\`)
+}
+
+// keyword reports whether the token is this unquoted word.
+func (t Token) keyword(k Token) bool {
+	text, quoted := t.decode()
+	return !quoted && text == string(k)
+}
+
+// render spells a value. With quoted unset its first character stays outside the quotes, so that it keeps its meaning.
+// A backslash at the end is quoted too, since at the end of a line it would join the next one (14+).
+func render(text string, quoted bool) Token {
+	if quoted {
+		return Token(`"` + strings.ReplaceAll(text, `"`, `""`) + `"`)
+	}
+	if !strings.ContainsAny(text, "\", #\t\r\n") && !strings.HasSuffix(text, `\`) {
+		return Token(text)
+	}
+	return Token(text[:1] + `"` + strings.ReplaceAll(text[1:], `"`, `""`) + `"`)
+}
