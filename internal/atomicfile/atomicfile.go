@@ -134,6 +134,23 @@ func SyncIn(d *os.Root) error {
 	})
 }
 
+// SyncFileIn makes the file called name and its directory entry durable. It is for a caller who finds a file
+// that somebody else wrote, perhaps without getting as far as the fsync, and is about to rely on it.
+func SyncFileIn(d *os.Root, name string) error {
+	err := do(StepSync, func() error {
+		f, err := d.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+	if err != nil {
+		return err
+	}
+	return SyncIn(d)
+}
+
 // Sweep removes temporary files that a killed process left in d and that were not written since before.
 // It returns their names.
 func Sweep(d *os.Root, before time.Time) ([]string, error) {
