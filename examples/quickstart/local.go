@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/understudy-ha/understudy/examples/internal/story"
+	"github.com/understudy-ha/understudy/topology"
+	"github.com/understudy-ha/understudy/topology/host"
+)
+
+const loopback = "127.0.0.1"
+
+// localConfig plays the story with processes on this machine.
+func (p *place) localConfig(ctx context.Context, cmd runCommand) (story.Config, error) {
+	in, err := findInstall(ctx, cmd)
+	if err != nil {
+		return story.Config{}, err
+	}
+	ports, err := choosePorts(cmd.Port, 3)
+	if err != nil {
+		return story.Config{}, err
+	}
+	machine := host.NewLocal(host.LocalConfig{User: p.owner})
+	archive := filepath.Join(p.dir, "archive")
+	if err := machine.MkdirAll(ctx, archive, 0o700); err != nil {
+		return story.Config{}, usageError{fmt.Errorf("%w: user %s must be able to reach %s; choose another place with --dir", err, p.owner, p.dir)}
+	}
+	cfg := story.Config{
+		Servers:  map[topology.NodeID]story.Server{},
+		BinDir:   in.binDir,
+		Major:    in.major,
+		Archiver: quote(p.program()) + " " + archiverVerb, Archive: quote(archive),
+		ClientFrom: []string{loopback + "/32"},
+	}
+	for i, id := range []topology.NodeID{story.Master, story.Cascade, story.Downstream} {
+		dir := filepath.Join(p.dir, string(id))
+		if err := machine.MkdirAll(ctx, dir, 0o700); err != nil {
+			return story.Config{}, err
+		}
+		cfg.Servers[id] = story.Server{
+			Host: machine, Dir: dir,
+			Peer: loopback, PeerPort: ports[i], From: loopback + "/32",
+			Dial: loopback, DialPort: ports[i],
+		}
+	}
+	return cfg, nil
+}
+
+// choosePorts returns n ports on loopback that nobody listens on: the ones from first on, or any if first is zero.
+func choosePorts(first, n int) ([]int, error) {
+	var ports []int
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close() // the port is free again either way
+		}
+	}()
+	for i := range n {
+		port := 0
+		if first != 0 {
+			port = first + i
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port))) //nolint:noctx // it does not block
+		if err != nil {
+			return nil, usageError{fmt.Errorf("port %d: %w; choose another with --port, or leave it out", port, err)}
+		}
+		held = append(held, l)
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// quote makes a word of s for the shell within archive_command and restore_command, where % is special too.
+func quote(s string) string {
+	return "'" + strings.NewReplacer("'", `'\''`, "%", "%%").Replace(s) + "'"
+}

@@ -1,0 +1,208 @@
+package pgnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/hba"
+	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/topology/host"
+)
+
+// Config describes a server.
+type Config struct {
+	// Host is the machine. Required.
+	Host host.Host
+
+	// BinDir holds pg_ctl, postgres and the other binaries of the server's major. Required.
+	BinDir string
+
+	// DataDir is the data directory. Its parent must be writable, because clones and directories set aside lie beside it.
+	// Required, absolute.
+	DataDir string
+
+	// LogFile receives the server's output. Empty means DataDir + ".log".
+	LogFile string
+
+	// Timeout bounds starting, stopping and promoting. Zero means one minute, pg_ctl's own default.
+	Timeout time.Duration
+}
+
+// Node is one server.
+type Node struct {
+	cfg Config
+}
+
+// New checks the configuration; it touches nothing.
+func New(cfg Config) (*Node, error) {
+	switch {
+	case cfg.Host == nil:
+		return nil, errors.New("Host is missing")
+	case cfg.BinDir == "":
+		return nil, errors.New("BinDir is missing")
+	case !path.IsAbs(cfg.DataDir):
+		return nil, fmt.Errorf("DataDir %q is not an absolute path", cfg.DataDir)
+	}
+	if cfg.LogFile == "" {
+		cfg.LogFile = cfg.DataDir + ".log"
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = time.Minute
+	}
+	return &Node{cfg: cfg}, nil
+}
+
+// DataDir returns the data directory.
+func (n *Node) DataDir() string { return n.cfg.DataDir }
+
+// LogFile returns the file that receives the server's output.
+func (n *Node) LogFile() string { return n.cfg.LogFile }
+
+// run runs one of PostgreSQL's binaries. C locale: its messages go into errors.
+func (n *Node) run(ctx context.Context, binary string, args ...string) (host.Result, error) {
+	return n.cfg.Host.Run(ctx, host.Cmd{Path: path.Join(n.cfg.BinDir, binary), Args: args, Env: []string{"LC_ALL=C"}})
+}
+
+// Major asks the binaries for their major version.
+func (n *Node) Major(ctx context.Context) (int, error) {
+	r, err := n.run(ctx, "postgres", "--version")
+	if err != nil {
+		return 0, fmt.Errorf("ask postgres for its version: %w", err)
+	}
+	return ParseVersion(string(r.Stdout))
+}
+
+// ParseVersion returns the major version from what `postgres --version` prints, for example
+// "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" or "postgres (PostgreSQL) 19devel". For majors before 10, which had
+// two numbers, it returns the first alone.
+func ParseVersion(text string) (int, error) {
+	fields := strings.Fields(text)
+	if len(fields) < 3 || fields[1] != "(PostgreSQL)" {
+		return 0, fmt.Errorf("%q is not what postgres --version prints", strings.TrimSpace(text))
+	}
+	digits := fields[2]
+	if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+		digits = digits[:end]
+	}
+	major, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0, fmt.Errorf("%q does not begin with a version number", fields[2])
+	}
+	return major, nil
+}
+
+// InitConfig says how [Node.Init] creates a data directory.
+type InitConfig struct {
+	Superuser string // name of the first role
+	Password  string // its password; sent through a file that only the server's user can read and that is removed again
+	NoSums    bool   // leave out data checksums, which pg_rewind otherwise can rely on
+}
+
+// Init creates the data directory with initdb: UTF-8, C locale, data checksums, and SCRAM for every connection. It refuses a
+// directory that exists.
+func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
+	secret := n.cfg.DataDir + ".pw"
+	if err := n.cfg.Host.WriteFile(ctx, secret, []byte(cfg.Password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("hand the password to initdb: %w", err)
+	}
+	args := []string{
+		"-D", n.cfg.DataDir, "-U", cfg.Superuser, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256", "--pwfile=" + secret,
+	}
+	if !cfg.NoSums {
+		args = append(args, "--data-checksums")
+	}
+	_, err := n.run(ctx, "initdb", args...)
+	if rmErr := n.cfg.Host.Remove(context.WithoutCancel(ctx), secret); err == nil {
+		err = rmErr
+	}
+	if err != nil {
+		return fmt.Errorf("initdb %s: %w", n.cfg.DataDir, err)
+	}
+	return nil
+}
+
+// Configure edits postgresql.conf in the data directory to say what settings say, leaving everything else in it as it is,
+// and replaces pg_hba.conf by the given records. A server that runs takes the changes up at the next reload or restart,
+// whichever each parameter needs.
+func (n *Node) Configure(ctx context.Context, settings map[string]string, access []hba.Record) error {
+	return n.configure(ctx, n.cfg.DataDir, settings, access)
+}
+
+func (n *Node) configure(ctx context.Context, dir string, settings map[string]string, access []hba.Record) error {
+	rules := hba.New(path.Join(dir, "pg_hba.conf"))
+	for _, r := range access {
+		if err := rules.Append(r); err != nil {
+			return err
+		}
+	}
+	if err := n.set(ctx, dir, settings); err != nil {
+		return err
+	}
+	if err := n.cfg.Host.WriteFile(ctx, path.Join(dir, "pg_hba.conf"), rules.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write pg_hba.conf: %w", err)
+	}
+	return nil
+}
+
+// Set edits postgresql.conf to say what settings say and leaves everything else in it as it is. See [Node.Reload].
+func (n *Node) Set(ctx context.Context, settings map[string]string) error {
+	return n.set(ctx, n.cfg.DataDir, settings)
+}
+
+func (n *Node) set(ctx context.Context, dir string, settings map[string]string) error {
+	name := path.Join(dir, "postgresql.conf")
+	data, err := n.cfg.Host.ReadFile(ctx, name)
+	if err != nil {
+		return fmt.Errorf("read postgresql.conf: %w", err)
+	}
+	conf, err := pgconf.Parse(name, data)
+	if err != nil {
+		return err
+	}
+	if err := conf.SetAll(settings); err != nil {
+		return err
+	}
+	if err := n.cfg.Host.WriteFile(ctx, name, conf.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write postgresql.conf: %w", err)
+	}
+	return nil
+}
+
+// Follow makes the server a standby as cfg says; it takes effect at the next start. See [recovery.Apply].
+func (n *Node) Follow(ctx context.Context, cfg recovery.Config) error {
+	major, err := n.Major(ctx)
+	if err != nil {
+		return err
+	}
+	return recovery.Apply(ctx, n.cfg.Host, n.cfg.DataDir, major, cfg)
+}
+
+// Control reads the control file of the data directory. On a running server the checksum can fail for a moment; then the
+// file is read again a few times.
+func (n *Node) Control(ctx context.Context) (recovery.Control, error) {
+	name := path.Join(n.cfg.DataDir, recovery.ControlFile)
+	var control recovery.Control
+	var damaged *recovery.ControlError
+	for range 5 {
+		data, err := n.cfg.Host.ReadFile(ctx, name)
+		if err != nil {
+			return control, fmt.Errorf("read control file: %w", err)
+		}
+		control, err = recovery.ParseControl(name, data)
+		if !errors.As(err, &damaged) {
+			return control, err
+		}
+	}
+	return control, damaged
+}
+
+// Exists reports whether the data directory is there, by its PG_VERSION file.
+func (n *Node) Exists(ctx context.Context) (bool, error) {
+	return n.cfg.Host.Exists(ctx, path.Join(n.cfg.DataDir, "PG_VERSION"))
+}

@@ -1,0 +1,141 @@
+package topology
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/conninfo"
+	"github.com/understudy-ha/understudy/pgconf/hba"
+)
+
+// Replication is how the nodes of a cluster reach each other and share an archive.
+type Replication struct {
+	// User is the role with which standbys stream and clones are made. It needs LOGIN and REPLICATION, nothing else.
+	User string
+
+	// Passfile is the libpq password file on each node, readable by the server's OS user alone. Passwords stay out of the
+	// configuration and of process lists.
+	Passfile string
+
+	// ArchiveCommand is the archive_command of every node (%p and %f). It runs on whichever node is the primary. Empty
+	// means no archive.
+	ArchiveCommand string
+}
+
+// Settings returns what postgresql.conf of node id must say, for a server of the given major (10 or later). They are the
+// same whether the node is primary or standby, so that a promotion changes no file: what a node needs as a primary is in
+// place before it becomes one. Of these, listen_addresses, port, wal_level, archive_mode, max_wal_senders,
+// max_replication_slots, hot_standby and wal_log_hints need a restart when they change, the others a reload.
+func (c Cluster) Settings(id NodeID, major int, r Replication) (map[string]string, error) {
+	n, ok := c.Node(id)
+	if !ok {
+		return nil, fmt.Errorf("node %q is not in cluster %q", id, c.Name)
+	}
+	_, port := n.Address()
+	settings := map[string]string{
+		"port":                      strconv.Itoa(port),
+		"cluster_name":              string(n.ID),
+		"wal_level":                 "replica",
+		"hot_standby":               "on",
+		"wal_log_hints":             "on", // so that pg_rewind can take the node back
+		"max_wal_senders":           strconv.Itoa(c.senders()),
+		"max_replication_slots":     strconv.Itoa(c.senders()),
+		"password_encryption":       "scram-sha-256",
+		"synchronous_commit":        "on",
+		"synchronous_standby_names": SyncStandbyNames(1, c.SyncNames(id)),
+	}
+	keep := "wal_keep_size"
+	amount := "256MB"
+	if major < 13 {
+		keep, amount = "wal_keep_segments", "16" // of 16 MB, the default segment size
+	}
+	settings[keep] = amount
+	if r.ArchiveCommand != "" {
+		settings["archive_mode"] = "on"
+		settings["archive_command"] = r.ArchiveCommand
+		settings["archive_timeout"] = "60s"
+	}
+	return settings, nil
+}
+
+// senders is the number of WAL senders a node may need: every other node, each with a second connection while it is
+// cloned, and two to spare. All nodes get the same, because a standby must not have fewer than its primary.
+func (c Cluster) senders() int { return max(10, 2*len(c.Nodes)+2) }
+
+// SyncStandbyNames renders synchronous_standby_names so that the primary waits for the first n of names that are
+// connected, in that order. No names give the empty string: commits wait for nobody. Names are quoted, which every major
+// accepts.
+func SyncStandbyNames(n int, names []NodeID) string {
+	if len(names) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = `"` + strings.ReplaceAll(string(name), `"`, `""`) + `"`
+	}
+	return "FIRST " + strconv.Itoa(n) + " (" + strings.Join(quoted, ", ") + ")"
+}
+
+// UpstreamConninfo returns primary_conninfo for node id: how it reaches its upstream, under its own name.
+func (c Cluster) UpstreamConninfo(id NodeID, r Replication) (conninfo.Info, error) {
+	n, ok := c.Node(id)
+	if !ok {
+		return conninfo.Info{}, fmt.Errorf("node %q is not in cluster %q", id, c.Name)
+	}
+	up, ok := c.Node(n.Upstream)
+	if !ok {
+		return conninfo.Info{}, fmt.Errorf("node %s has no upstream", id)
+	}
+	host, port := up.Address()
+	var info conninfo.Info
+	for _, kv := range [][2]string{
+		{"host", host}, {"port", strconv.Itoa(port)}, {"user", r.User}, {"passfile", r.Passfile},
+		{"application_name", string(n.ID)}, {"connect_timeout", "5"},
+	} {
+		info = info.With(kv[0], kv[1])
+	}
+	return info, nil
+}
+
+// Client is who may connect to which database from where.
+type Client struct {
+	User      string
+	Database  string
+	Addresses []string // in CIDR form
+}
+
+// Access returns the records of pg_hba.conf that every node needs: the replication role from the addresses of its peers (all
+// of them, since any node may become the upstream of any other), and the clients. Everyone authenticates with
+// SCRAM-SHA-256; who is not listed is refused, and there is no rule for the Unix socket. Peers are addresses in CIDR form;
+// one that stands there twice gives one record.
+func Access(r Replication, peers []string, clients []Client) ([]hba.Record, error) {
+	var records []hba.Record
+	add := func(database hba.Token, user string, addresses []string) error {
+		for _, address := range addresses {
+			prefix, err := netip.ParsePrefix(address)
+			if err != nil {
+				return fmt.Errorf("address %q for %s is not in CIDR form, such as 10.0.0.2/32: %w", address, user, err)
+			}
+			record := hba.Record{
+				Type: hba.Host, Databases: []hba.Token{database}, Users: []hba.Token{hba.Name(user)},
+				Address: hba.CIDR(prefix), Method: hba.ScramSHA256,
+			}
+			if !slices.ContainsFunc(records, record.Equal) {
+				records = append(records, record)
+			}
+		}
+		return nil
+	}
+	if err := add(hba.Replication, r.User, peers); err != nil {
+		return nil, err
+	}
+	for _, c := range clients {
+		if err := add(hba.Name(c.Database), c.User, c.Addresses); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
