@@ -1,0 +1,85 @@
+package dir_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/understudy-ha/understudy/walarchive"
+	"github.com/understudy-ha/understudy/walarchive/store/dir"
+	"github.com/understudy-ha/understudy/walarchive/store/storetest"
+)
+
+func open(t *testing.T, path string) *dir.Store {
+	t.Helper()
+	s, err := dir.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) walarchive.Store { return open(t, t.TempDir()) })
+}
+
+func TestOpen_never_makes_the_directory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "archive")
+	_, err := dir.Open(path)
+	require.Error(t, err)
+	require.NoDirExists(t, path)
+
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err = dir.Open(file)
+	require.Error(t, err)
+}
+
+// TestStore_keeps_to_its_directory: another directory in its place, as a mount makes it, is not mistaken for it.
+func TestStore_keeps_to_its_directory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "archive")
+	require.NoError(t, os.Mkdir(path, 0o700))
+	s := open(t, path)
+	require.NoError(t, os.Rename(path, path+".moved"))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	require.NoError(t, s.Create(t.Context(), "a", strings.NewReader("x")))
+	require.FileExists(t, filepath.Join(path+".moved", "a"))
+	require.NoFileExists(t, filepath.Join(path, "a"))
+}
+
+func TestStore_mode_and_leftovers(t *testing.T) {
+	path := t.TempDir()
+	s := open(t, path)
+	require.NoError(t, s.Create(t.Context(), "a", strings.NewReader("x")))
+	info, err := os.Stat(filepath.Join(path, "a"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+
+	for name, age := range map[string]time.Duration{".a.tmp-OLD": 48 * time.Hour, ".a.tmp-NEW": 0} {
+		require.NoError(t, os.WriteFile(filepath.Join(path, name), nil, 0o600))
+		then := time.Now().Add(-age)
+		require.NoError(t, os.Chtimes(filepath.Join(path, name), then, then))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(path, "folder"), 0o700))
+	names, err := s.List(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, names)
+
+	require.NoError(t, s.Sweep(time.Now().Add(-24*time.Hour)))
+	require.NoFileExists(t, filepath.Join(path, ".a.tmp-OLD"))
+	require.FileExists(t, filepath.Join(path, ".a.tmp-NEW"))
+	require.FileExists(t, filepath.Join(path, "a"))
+}
+
+func TestStore_link_out_of_the_directory_is_trouble(t *testing.T) {
+	path := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "x")
+	require.NoError(t, os.WriteFile(outside, []byte("x"), 0o600))
+	require.NoError(t, os.Symlink(outside, filepath.Join(path, "a")))
+	_, err := open(t, path).Open(t.Context(), "a")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrNotExist)
+}
