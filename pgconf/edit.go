@@ -61,7 +61,7 @@ func (f *File) SetAll(values map[string]string) error {
 }
 
 // Unset makes the file say nothing about name: all its lines are commented out by a # before the name, so that a
-// reader still sees what was there. A later Set with the same value takes the # away again. Note that a
+// reader still sees what was there; a comment after the value keeps its column. A later Set with the same value takes the # away again. Note that a
 // commented-out line still shows its value; who must be rid of a secret sets another value first.
 // The error matches [ErrName], under the conditions of Set.
 func (f *File) Unset(name string) error {
@@ -71,7 +71,7 @@ func (f *File) Unset(name string) error {
 	name = fold(name)
 	for i, l := range f.lines {
 		if l.name == name {
-			f.lines[i] = line{raw: l.raw[:l.nameAt] + "#" + l.raw[l.nameAt:]}
+			f.lines[i] = line{raw: l.replaced(l.nameAt, l.nameAt, "#")}
 		}
 	}
 	return nil
@@ -129,7 +129,12 @@ func (l line) uncommented(name string) (line, bool) {
 		return line{}, false
 	}
 	u, err := parseLine(l.raw[:blanks] + body)
-	return u, err == nil && u.name == name && u.equals
+	if err != nil || u.name != name || !u.equals {
+		return line{}, false
+	}
+	l.valueEnd = u.valueEnd + len("#")
+	u.raw = l.replaced(blanks, blanks+len("#"), "")
+	return u, true
 }
 
 // with returns the line with another value.
@@ -142,12 +147,18 @@ func (l line) with(value, quoted string) line {
 	if bare && isBare(value) {
 		text = value
 	}
-	head, tail := l.raw[:l.valueAt], l.raw[l.valueEnd:]
-	n, err := parseLine(head + text + pad(head, l.raw[l.valueAt:l.valueEnd], text, tail))
+	n, err := parseLine(l.replaced(l.valueAt, l.valueEnd, text))
 	if err != nil || n.name != l.name || n.value != value {
 		panic("pgconf: an edited line does not read back as written") // our own rendering broke
 	}
 	return n
+}
+
+// replaced returns raw with other text at [from:to], which is not after the value. A comment after the value keeps its
+// column if there is room.
+func (l line) replaced(from, to int, text string) string {
+	head := l.raw[:from] + text + l.raw[to:l.valueEnd]
+	return head + pad(l.raw[:l.valueEnd], head, l.raw[l.valueEnd:])
 }
 
 // appendLine adds text as a last line, and ends the line before it if that is open.

@@ -4,17 +4,15 @@ package pgconf
 const tabWidth = 8
 
 // pad returns tail, which is what follows the value on its line, with as many blanks at its front that a comment in it
-// stands in the same column after the value text became now instead of was. If the value reaches past that column,
-// one blank remains. A tail without a comment, or with none before it, stays as it is.
-func pad(head, was, now, tail string) string {
+// stands in the same column after the text before tail became now instead of was. If that reaches past the column, one
+// blank remains. A tail without a comment, or with no blank before it, stays as it is.
+func pad(was, now, tail string) string {
 	blanks := span(tail, 0, func(c byte) bool { return c == ' ' || c == '\t' })
 	if blanks == 0 || blanks == len(tail) || tail[blanks] != '#' {
 		return tail
 	}
-	start := column(0, head)
-	target := column(column(start, was), tail[:blanks])
-	at := column(start, now)
-	if at == column(start, was) {
+	at, target := column(0, now), column(column(0, was), tail[:blanks])
+	if at == column(0, was) {
 		return tail
 	}
 	tabs := span(tail[:blanks], 0, func(c byte) bool { return c == ' ' }) < blanks

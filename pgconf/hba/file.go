@@ -30,7 +30,7 @@ func ParseFor(name string, b []byte, major int) (*File, error) {
 	f.text = string(b)
 	var errs pgconf.SyntaxErrors
 	for l := range logicalLines(f.text, major) {
-		r, err := parseLine(l.text, major)
+		r, err := parseLine(l, major)
 		switch {
 		case err != nil:
 			line, col := l.position(err.at)
@@ -77,8 +77,8 @@ func (f *File) Append(r Record) error {
 	if f.text != "" && !strings.HasSuffix(f.text, "\n") {
 		b.WriteString(eol)
 	}
-	if strings.HasSuffix(strings.TrimRight(f.text, "\r\n"), `\`) && !strings.HasSuffix(f.text, "\n"+eol) {
-		b.WriteString(eol) // an empty line ends the continuation, which would swallow the record otherwise
+	if endsContinued(f.text) {
+		b.WriteString(eol) // an empty line, or the record would be read as a part of the last one
 	}
 	r = r.clone()
 	r.Line = strings.Count(b.String(), "\n") + 1

@@ -7,6 +7,7 @@ type word struct {
 	found      bool // false at the end of the line
 	comma      bool // ended by a comma, so the next word belongs to the same field
 	open       bool // its quote was not closed, which the server does not mind
+	held       int  // bytes of text when its last byte, or the comma after it, was looked at; for length limits
 	start, end int
 }
 
@@ -27,7 +28,7 @@ func nextWord(s string, i int) (word, int) {
 	)
 	for ; i < len(s) && (inQuote || !isBlank(s[i]) && s[i] != ',' && s[i] != '#'); i++ {
 		c := s[i]
-		w.found = true
+		w.found, w.held = true, len(b)
 		if c != '"' || wasQuote {
 			b = append(b, c)
 		}
@@ -43,7 +44,7 @@ func nextWord(s string, i int) (word, int) {
 	case s[i] == '#':
 		i = len(s)
 	case s[i] == ',':
-		w.comma = w.found
+		w.comma, w.held = true, len(b)
 		i++
 	}
 	return w, i

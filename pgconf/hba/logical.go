@@ -14,6 +14,7 @@ type logicalLine struct {
 	text   string // without line end
 	number int    // of its first physical line, from 1
 	joints []int  // where in text each further physical line begins
+	size   int    // of its last physical line, with the line end
 }
 
 // position returns the physical line and column of a place in the text.
@@ -43,6 +44,7 @@ func logicalLines(text string, major int) iter.Seq[logicalLine] {
 			} else {
 				l.joints = append(l.joints, len(joined))
 			}
+			l.size = len(raw)
 			was := len(joined)
 			joined = bytes.TrimRight(append(joined, raw...), "\r\n")
 			// A backslash left of the last joint was there before and does not count again.
@@ -61,4 +63,12 @@ func logicalLines(text string, major int) iter.Seq[logicalLine] {
 			yield(l)
 		}
 	}
+}
+
+// endsContinued reports whether the last line of a file ends in a backslash, so that a line after it could be read as
+// its continuation.
+func endsContinued(text string) bool {
+	text = strings.TrimSuffix(text, "\n")
+	last := text[strings.LastIndexByte(text, '\n')+1:]
+	return strings.HasSuffix(strings.TrimRight(last, "\r"), `\`)
 }

@@ -20,11 +20,12 @@ type lineError struct {
 
 // parseLine reads one logical line. It returns nil if the line holds no record. The order of the checks is that of
 // parse_hba_line in hba.c.
-func parseLine(s string, major int) (*Record, *lineError) {
+func parseLine(l logicalLine, major int) (*Record, *lineError) {
+	s := l.text
 	if i := strings.IndexByte(s, 0); i >= 0 {
 		return nil, &lineError{i, "NUL byte; remove it"}
 	}
-	if err := checkLength(s, major); err != nil {
+	if err := checkLength(s, l.size, major); err != nil {
 		return nil, err
 	}
 	columns := fields(s)

@@ -60,7 +60,9 @@ type Record struct {
 
 // Text returns the record as a line of the file, without line end, secrets included. Columns are aligned as in the
 // file that initdb writes. The text is worth something only if [Record.Validate] finds nothing wrong.
-func (r Record) Text() string { return r.render(func(o Option) string { return o.Name + "=" + o.Value }) }
+func (r Record) Text() string {
+	return r.render(func(o Option) string { return o.Name + "=" + o.Value })
+}
 
 // String returns Text with ******** for secret options.
 func (r Record) String() string { return r.render(Option.String) }
@@ -84,7 +86,7 @@ func (r Record) render(option func(Option) string) string {
 	}
 	columns = append(columns, fmt.Sprintf("%-23s", address), string(r.Method))
 	for _, o := range r.Options {
-		columns = append(columns, string(render(option(o), false)))
+		columns = append(columns, string(Name(option(o))))
 	}
 	return strings.Join(columns, " ")
 }

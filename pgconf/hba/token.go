@@ -3,6 +3,7 @@ package hba
 import (
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 )
 
 // Token is one value of a column, spelled as it stands in the file, quotes included. Whether it was quoted matters: all
@@ -79,5 +80,6 @@ func render(text string, quoted bool) Token {
 	if !strings.ContainsAny(text, "\", #\t\r\n") && !strings.HasSuffix(text, `\`) {
 		return Token(text)
 	}
-	return Token(text[:1] + `"` + strings.ReplaceAll(text[1:], `"`, `""`) + `"`)
+	_, first := utf8.DecodeRuneInString(text)
+	return Token(text[:first] + string(render(text[first:], true)))
 }

@@ -133,7 +133,7 @@ func (r Record) address() (address, string) {
 func (r Record) checkOptions(int) string {
 	for _, o := range r.Options {
 		if o.Name == "" || strings.Contains(o.Name, "=") || strings.HasPrefix(o.Name, "@") {
-			return fmt.Sprintf("option name %q", o.Name)
+			return fmt.Sprintf("option name %q: it must not be empty, hold = or begin with @", o.Name)
 		}
 		if strings.ContainsAny(o.Name+o.Value, "\x00\n") {
 			return fmt.Sprintf("option %q holds a line break or a NUL byte", o.Name)
@@ -142,9 +142,10 @@ func (r Record) checkOptions(int) string {
 	return ""
 }
 
-// checkText looks at the rendered line for what only it shows.
+// checkText looks at the rendered line for what is too long.
 func (r Record) checkText(major int) string {
-	if err := checkLength(r.Text(), major); err != nil {
+	text := r.Text()
+	if err := checkLength(text, len(text)+len("\r\n"), major); err != nil {
 		return err.msg
 	}
 	return ""

@@ -1,0 +1,162 @@
+package pgconf_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/understudy-ha/understudy/pgconf"
+)
+
+func TestSet(t *testing.T) {
+	for name, c := range map[string]struct{ before, name, value, after string }{
+		"bare_stays_bare":          {"port = 5432\n", "port", "5433", "port = 5433\n"},
+		"bare_word":                {"wal_level=minimal\n", "wal_level", "replica", "wal_level=replica\n"},
+		"bare_with_unit":           {"work_mem 4MB\n", "work_mem", "64MB", "work_mem 64MB\n"},
+		"bare_to_quoted":           {"x = a\n", "x", "a b", "x = 'a b'\n"},
+		"bare_hex_to_quoted":       {"x = 1\n", "x", "0x1F", "x = '0x1F'\n"},
+		"bare_to_empty":            {"x = 1\n", "x", "", "x = ''\n"},
+		"quoted_stays_quoted":      {"port = '5432'\n", "port", "5433", "port = '5433'\n"},
+		"no_blank_before_string":   {"a'b'\n", "a", "c", "a'c'\n"},
+		"no_blank_before_number":   {"a+1\n", "a", "2", "a'2'\n"},
+		"escapes":                  {"a = ''\n", "a", "it's\\\n\r\tx", "a = 'it''s\\\\\\n\\r\tx'\n"},
+		"same_value_other_style":   {"a = '\\101'\n", "a", "A", "a = '\\101'\n"},
+		"spelling_kept":            {"Port = 1\n", "PORT", "2", "Port = 2\n"},
+		"last_line_wins":           {"a = 1\nA = 2\nb = 3\n", "a", "9", "a = 1\nA = 9\nb = 3\n"},
+		"same_value_in_lost_line":  {"a = 9\na = 2\n", "a", "9", "a = 9\na = 9\n"},
+		"line_end_kept":            {"a = 1\r\nb = 2\r\n", "a", "9", "a = 9\r\nb = 2\r\n"},
+		"open_last_line":           {"a = 1", "a", "9", "a = 9"},
+		"comment_touches_value":    {"a = 1#x\n", "a", "22", "a = 22#x\n"},
+		"comment_keeps_column":     {"a = 1    # x\n", "a", "123", "a = 123  # x\n"},
+		"comment_column_shorter":   {"a = 123  # x\n", "a", "1", "a = 1    # x\n"},
+		"comment_pushed":           {"a = 1  # x\n", "a", "1234567", "a = 1234567 # x\n"},
+		"comment_after_tabs":       {"a = 1\t\t# x\n", "a", "123456789", "a = 123456789\t# x\n"},
+		"comment_after_tabs_short": {"a = 123456789\t# x\n", "a", "1", "a = 1\t\t# x\n"},
+		"comment_pushed_by_tab":    {"a = 1\t# x\n", "a", "1234567890", "a = 1234567890\t# x\n"},
+		"comment_column_utf8":      {"a = 'é'   # x\n", "a", "éé", "a = 'éé'  # x\n"},
+		"same_width":               {"a = 1 \t # x\n", "a", "2", "a = 2 \t # x\n"},
+		"indented":                 {"\t a=1\n", "a", "2", "\t a=2\n"},
+		"dotted":                   {"x.y = 1\n", "X.y", "2", "x.y = 2\n"},
+
+		"uncomment":               {"#port = 5432\t\t\t# (change requires restart)\n", "port", "6543", "port = 6543\t\t\t# (change requires restart)\n"},
+		"uncomment_quoted":        {"#listen_addresses = 'localhost'\t# what\n", "listen_addresses", "*", "listen_addresses = '*'\t\t# what\n"},
+		"uncomment_same":          {"x = 1\r\n#port = 5432\r\n", "port", "5432", "x = 1\r\nport = 5432\r\n"},
+		"uncomment_indented":      {"  #port = 5432", "port", "5432", "  port = 5432"},
+		"uncomment_other_case":    {"#DateStyle = 'iso'\n", "datestyle", "sql", "DateStyle = 'sql'\n"},
+		"not_if_set":              {"#a = 1\na = 2\n", "a", "1", "#a = 1\na = 1\n"},
+		"not_prose":               {"#a = 1 is the default\n", "a", "2", "#a = 1 is the default\na = '2'\n"},
+		"not_without_equals":      {"#a lot\n", "a", "2", "#a lot\na = '2'\n"},
+		"not_after_blank":         {"# a = 1\n", "a", "2", "# a = 1\na = '2'\n"},
+		"not_twice_commented":     {"##a = 1\n", "a", "2", "##a = 1\na = '2'\n"},
+		"not_other_name":          {"#ab = 1\n#a.b = 1\n", "a", "2", "#ab = 1\n#a.b = 1\na = '2'\n"},
+		"not_one_of_two":          {"#a = 1\n#a = 2\n", "a", "3", "#a = 1\n#a = 2\na = '3'\n"},
+		"one_of_two_has_value":    {"#a = 1\n#a = 2\n", "a", "2", "#a = 1\na = 2\n"},
+		"first_of_two_same_value": {"#a = 2\n#a = '2'\n", "a", "2", "a = 2\n#a = '2'\n"},
+
+		"append":                 {"b = 1\n", "a", "x", "b = 1\na = 'x'\n"},
+		"append_as_spelled":      {"", "DateStyle", "iso", "DateStyle = 'iso'\n"},
+		"append_after_open_line": {"b = 1", "a", "x", "b = 1\na = 'x'\n"},
+		"append_crlf":            {"b = 1\r\n", "a", "x", "b = 1\r\na = 'x'\r\n"},
+		"append_crlf_open_line":  {"b = 1\r\nc = 2", "a", "x", "b = 1\r\nc = 2\r\na = 'x'\r\n"},
+		"append_after_bad_line":  {"b = 'open", "a", "x", "b = 'open\na = 'x'\n"},
+		"bad_line_is_no_setting": {"a = *\n", "a", "x", "a = *\na = 'x'\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := pgconf.Parse("f", []byte(c.before))
+			for _, step := range []string{"first", "again", "parsed"} {
+				require.NoError(t, f.Set(c.name, c.value))
+				require.Equal(t, c.after, string(f.Bytes()), step)
+				got, ok := f.Get(c.name)
+				require.True(t, ok)
+				require.Equal(t, c.value, got.Value)
+				if step == "again" {
+					f, _ = pgconf.Parse("f", f.Bytes())
+				}
+			}
+		})
+	}
+}
+
+func TestSetRefuses(t *testing.T) {
+	const before = "a = 1\ninclude 'x.conf'\n"
+	f, err := pgconf.Parse("f", []byte(before))
+	require.NoError(t, err)
+	for _, name := range []string{
+		"", "x.y.z", "x-y", "1x", "x y", " x", "x ", "x=", "x\n", "x\x00", "#x", "'x'", ".x", "x.",
+		"include", "Include_Dir", "include_if_exists",
+	} {
+		require.ErrorIs(t, f.Set(name, "v"), pgconf.ErrName, "%q", name)
+		require.ErrorIs(t, f.Unset(name), pgconf.ErrName, "%q", name)
+	}
+	require.ErrorIs(t, f.Set("a", "x\x00"), pgconf.ErrValue)
+	require.ErrorIs(t, f.Set("n", "\x00"), pgconf.ErrValue)
+	require.Equal(t, before, string(f.Bytes()))
+}
+
+func TestSetAll(t *testing.T) {
+	f := pgconf.New("f")
+	require.NoError(t, f.SetAll(map[string]string{"b": "2", "a": "1", "C": "3"}))
+	require.Equal(t, "C = '3'\na = '1'\nb = '2'\n", string(f.Bytes()))
+
+	for name, values := range map[string]map[string]string{
+		"bad_name":  {"a": "9", "z z": "1"},
+		"bad_value": {"a": "9", "z": "\x00"},
+		"same_name": {"a": "9", "A": "1"},
+	} {
+		require.Error(t, f.SetAll(values), name)
+		require.Equal(t, "C = '3'\na = '1'\nb = '2'\n", string(f.Bytes()), "all or nothing")
+	}
+}
+
+func TestUnset(t *testing.T) {
+	for name, c := range map[string]struct{ before, after string }{
+		"one":         {"b = 1\n  a = 'x' # why\r\n", "b = 1\n  #a = 'x' # why\r\n"},
+		"all_of_them": {"a = 1\nA 2\nb = 1\na = 3", "#a = 1\n#A 2\nb = 1\n#a = 3"},
+		"none":        {"#a = 1\nb = 1\nx.a = 1\n", "#a = 1\nb = 1\nx.a = 1\n"},
+		"bad_line":    {"a = *\n", "a = *\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := pgconf.Parse("f", []byte(c.before))
+			for range 2 {
+				require.NoError(t, f.Unset("A"))
+				require.Equal(t, c.after, string(f.Bytes()))
+				_, ok := f.Get("a")
+				require.False(t, ok)
+			}
+		})
+	}
+}
+
+// TestSetAndUnsetInTurn is what a node does that changes its role again and again.
+func TestSetAndUnsetInTurn(t *testing.T) {
+	f, err := pgconf.Parse("f", []byte("#a = ''\n# or maybe\n#a = 'never'\n"))
+	require.NoError(t, err)
+	var size int
+	for i := range 10 {
+		for _, v := range []string{"one", "two"} {
+			require.NoError(t, f.Set("a", v))
+			require.NoError(t, f.Unset("a"))
+		}
+		if i == 0 {
+			size = len(f.Bytes())
+		}
+	}
+	require.Len(t, f.Bytes(), size, "the file must not grow each time")
+}
+
+func TestQuote(t *testing.T) {
+	for value, want := range map[string]string{
+		"":             `''`,
+		"plain":        `'plain'`,
+		`it's`:         `'it''s'`,
+		`a\b`:          `'a\\b'`,
+		"a\nb\rc\td":   "'a\\nb\\rc\td'",
+		"\x01\xff é\f": "'\x01\xff é\f'",
+	} {
+		got, err := pgconf.Quote(value)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err := pgconf.Quote("a\x00b")
+	require.ErrorIs(t, err, pgconf.ErrValue)
+}

@@ -1,0 +1,210 @@
+package pgconf_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/oracle"
+)
+
+// reading is what a server or this package makes of a file: the settings, or the line of the first syntax error.
+type reading struct {
+	settings []pgconf.Setting
+	bad      bool
+	badLine  int
+}
+
+func ours(text string) reading {
+	f, err := pgconf.Parse("f", []byte(text))
+	var syntax *pgconf.SyntaxError
+	if errors.As(err, &syntax) {
+		return reading{bad: true, badLine: syntax.Line}
+	}
+	return reading{settings: f.Settings()}
+}
+
+// judge asks a server. Its own postgresql.conf is put back at the end of the test.
+type judge struct {
+	server *oracle.Server
+	conn   *pgx.Conn
+	path   string
+}
+
+func newJudge(t *testing.T, s *oracle.Server) *judge {
+	conn, err := pgx.Connect(t.Context(), s.Conninfo())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	original, err := os.ReadFile(s.Path("postgresql.conf"))
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Write(t, "postgresql.conf", original) })
+	return &judge{s, conn, s.Path("postgresql.conf")}
+}
+
+// read returns the server's reading of a postgresql.conf.
+func (j *judge) read(t *testing.T, text string) reading {
+	t.Helper()
+	j.server.Write(t, "postgresql.conf", []byte(text))
+	rows, err := j.conn.Query(t.Context(), `
+		select sourceline, coalesce(lower(name), ''), coalesce(setting, ''), coalesce(error, '')
+		from pg_file_settings where sourcefile = $1 order by seqno`, j.path)
+	require.NoError(t, err)
+	defer rows.Close()
+	var r reading
+	for rows.Next() {
+		var s pgconf.Setting
+		var problem string
+		require.NoError(t, rows.Scan(&s.Line, &s.Name, &s.Value, &problem))
+		if strings.Contains(problem, "syntax error") {
+			r.bad, r.badLine = true, s.Line
+		} else {
+			r.settings = append(r.settings, s)
+		}
+	}
+	require.NoError(t, rows.Err())
+	if r.bad {
+		r.settings = nil
+	}
+	return r
+}
+
+// compare fails the test if the server and this package read the text differently. A known difference is the line of a
+// missing value at the very end of a file without newline: the server names the line before.
+func (j *judge) compare(t *testing.T, text string) reading {
+	t.Helper()
+	want, got := j.read(t, text), ours(text)
+	if want.bad && want.badLine == got.badLine-1 && got.badLine == strings.Count(text, "\n")+1 && !strings.HasSuffix(text, "\n") {
+		want.badLine = got.badLine
+	}
+	require.Equal(t, want, got, "%q", text)
+	return want
+}
+
+func TestOracleVectors(t *testing.T) {
+	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
+		j := newJudge(t, s)
+		for _, v := range vectors {
+			for _, end := range []string{"", "\n"} {
+				text := "# first\n" + v.line + end
+				j.compare(t, text)
+			}
+		}
+	})
+}
+
+func TestOracleSampleFile(t *testing.T) {
+	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
+		j := newJudge(t, s)
+		sample, err := os.ReadFile(s.Path("postgresql.conf"))
+		require.NoError(t, err)
+		j.compare(t, string(sample))
+
+		f, err := pgconf.Parse("postgresql.conf", sample)
+		require.NoError(t, err)
+		lines := strings.Count(string(sample), "\n")
+		values := map[string]string{
+			"archive_command": `cp "%p" '/arch/%f' # \ x`, "hot_standby_feedback": "on", "port": "6000", "work_mem": "64MB",
+			"log_line_prefix": "%m '[%p]' ", "max_connections": "50", "cluster_name": "it's",
+		}
+		require.NoError(t, f.SetAll(values))
+		require.Equal(t, lines, strings.Count(string(f.Bytes()), "\n"), "all of them have a line to edit or uncomment")
+		for _, set := range j.read(t, string(f.Bytes())).settings {
+			if want, ok := values[set.Name]; ok {
+				require.Equal(t, want, set.Value)
+				delete(values, set.Name)
+			}
+		}
+		require.Empty(t, values, "not seen by the server")
+	})
+}
+
+// TestOracleTakesEffect goes all the way: a value that Set wrote is what SHOW shows after a reload.
+func TestOracleTakesEffect(t *testing.T) {
+	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
+		j := newJudge(t, s)
+		sample, err := os.ReadFile(s.Path("postgresql.conf"))
+		require.NoError(t, err)
+		f, err := pgconf.Parse("postgresql.conf", sample)
+		require.NoError(t, err)
+		const want = "a'b''c\\d \té # "
+		require.NoError(t, f.Set("log_line_prefix", want))
+		s.Write(t, "postgresql.conf", f.Bytes())
+		_, err = j.conn.Exec(t.Context(), "select pg_reload_conf()")
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			var got string
+			err := j.conn.QueryRow(t.Context(), "show log_line_prefix").Scan(&got)
+			return err == nil && got == want
+		}, 30*time.Second, 20*time.Millisecond)
+	})
+}
+
+var pieces = []string{
+	"a", "b.c", "_", "é", "Kb", "on", "=", "=", " ", " ", "\t", "\r", "'", "'", "''", "\\", "\\n", "\\101", "\\0", "\\8",
+	"1", "0x1F", "0x", "5", ".", "e3", "E", "+", "-", "#", ":", "/", "*", ",", "\"", "$", "\f", "\x7f", "\xff",
+}
+
+func randomLine(r *rand.Rand) string {
+	head := []string{"a=", "a = ", "a ", "b.c='", "a='", "a'", "a", "# ", "", ""}[r.IntN(10)]
+	var b strings.Builder
+	b.WriteString(head)
+	for range 1 + r.IntN(6) {
+		b.WriteString(pieces[r.IntN(len(pieces))])
+	}
+	if strings.HasSuffix(head, "'") && r.IntN(4) > 0 {
+		b.WriteString("' # c")
+	}
+	return b.String()
+}
+
+// TestOracleRandomLines lets the server judge lines nobody would write. The seed is fixed; FuzzParsePrint explores.
+func TestOracleRandomLines(t *testing.T) {
+	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
+		j := newJudge(t, s)
+		r := rand.New(rand.NewPCG(1, 2))
+		good := 0
+		for range 5000 {
+			text := randomLine(r)
+			for range r.IntN(3) {
+				text += "\n" + randomLine(r)
+			}
+			if r.IntN(2) == 0 {
+				text += "\n"
+			}
+			if len(j.compare(t, text).settings) > 0 {
+				good++
+			}
+		}
+		require.Greater(t, good, 400, "too few valid files to prove anything")
+	})
+}
+
+// TestOracleSet lets the server read what Set wrote, for values of any bytes.
+func TestOracleSet(t *testing.T) {
+	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
+		j := newJudge(t, s)
+		r := rand.New(rand.NewPCG(3, 4))
+		for range 1000 {
+			f, err := pgconf.Parse("f", []byte([]string{"", "a+1", "A = 'x' # c\r\n", "a=b#c\n", "#a = 5\t# c", "a'b'"}[r.IntN(6)]))
+			require.NoError(t, err)
+			value := make([]byte, r.IntN(12))
+			for i := range value {
+				value[i] = byte(1 + r.IntN(255))
+				if r.IntN(2) == 0 {
+					value[i] = "'\\\n\r\t #=a0"[r.IntN(10)]
+				}
+			}
+			require.NoError(t, f.Set("a", string(value)))
+			got := j.read(t, string(f.Bytes())).settings
+			require.NotEmpty(t, got, "%q", f.Bytes())
+			require.Equal(t, string(value), got[len(got)-1].Value, "%q", f.Bytes())
+		}
+	})
+}
