@@ -91,3 +91,16 @@ registry_pull() {
 	rm -f "$log"
 	return 1
 }
+
+# go_tool NAME PACKAGE VERSION prints the path of a Go program at exactly this version, compiling it if it is not there yet.
+go_tool() {
+	local name=$1 package=$2 version=$3 dir
+	dir=$cache/bin/$version-$(go env GOVERSION)
+	if [[ ! -x $dir/$name ]]; then
+		notice "compiling $name $version (once)"
+		# Outside the module, so that its dependencies stay out of go.mod.
+		(cd / && GOFLAGS= GOWORK=off CGO_ENABLED=0 GOBIN=$dir go install -ldflags='-s -w' "$package@$version") >&2 ||
+			die "could not compile $name $version"
+	fi
+	echo "$dir/$name"
+}
