@@ -47,11 +47,15 @@ func (p Policy) Elect(s State, status topology.Status) Election {
 	}}}
 }
 
-// reporters returns the observations of the standbys that answer, in the cluster's order.
+// reporters returns the observations of the standbys that answer, in the cluster's order. A fenced node that came back as a
+// standby is one of them.
 func reporters(s State, status topology.Status) []topology.Observation {
 	var voters []topology.Observation
 	for _, n := range s.Shape.Nodes {
-		if o, ok := status.Node(n.ID); ok && n.ID != s.primary() && o.Err == nil && o.InRecovery {
+		if n.ID == s.primary() && s.Phase != Electing {
+			continue
+		}
+		if o, ok := status.Node(n.ID); ok && o.Err == nil && o.InRecovery {
 			voters = append(voters, o)
 		}
 	}
@@ -74,8 +78,11 @@ func stillReceiving(s State, voters []topology.Observation) []Reason {
 // unheardSync returns what keeps the voters from intersecting every set of standbys that can have acknowledged a commit.
 func unheardSync(s State, voters []topology.Observation) []Reason {
 	var unheard []Reason
-	for _, names := range append(slices.Clone(s.Owed), s.Shape.SyncNames(s.primary())) {
-		for _, name := range missing(names, 1, voters) {
+	for _, debt := range s.owing() {
+		if votes(voters, debt.Primary) {
+			continue // it has itself everything that it acknowledged
+		}
+		for _, name := range missing(debt.Sync, 1, voters) {
 			unheard = append(unheard, Reason{Code: SyncUnheard, Node: name,
 				Detail: "may hold acknowledged commits that nobody else has"})
 		}
@@ -83,12 +90,17 @@ func unheardSync(s State, voters []topology.Observation) []Reason {
 	return unheard
 }
 
+// votes reports whether a node is among the voters.
+func votes(voters []topology.Observation, id topology.NodeID) bool {
+	return slices.ContainsFunc(voters, func(o topology.Observation) bool { return o.Node == id })
+}
+
 // missing returns the names that do not vote, if they are so many that n of them can have acknowledged a commit without any
 // voter; else nothing. A commit that needs n of the names is seen by the voters exactly if fewer than n names are absent.
 func missing(names []topology.NodeID, n int, voters []topology.Observation) []topology.NodeID {
 	var absent []topology.NodeID
 	for _, name := range names {
-		if !slices.ContainsFunc(voters, func(o topology.Observation) bool { return o.Node == name }) {
+		if !votes(voters, name) {
 			absent = append(absent, name)
 		}
 	}

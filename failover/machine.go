@@ -47,9 +47,12 @@ type State struct {
 	// before.
 	Opened wal.LSN
 
-	// Owed holds, for each earlier primary since the cluster last settled, the synchronous standbys that vouch for what it
-	// acknowledged. An election must hear them as well as those of the present primary.
-	Owed [][]topology.NodeID
+	// Owed holds the earlier primaries since the cluster last settled. An election must hear who vouches for what they
+	// acknowledged, as well as for what the present primary did.
+	Owed []Debt
+
+	// Moving holds the standbys that are to stream from the new primary and were not certainly told so yet.
+	Moving []topology.NodeID
 
 	// Asked is when the pending effect was last emitted. An effect is emitted again only after Failed.
 	Asked  time.Time
@@ -57,6 +60,12 @@ type State struct {
 
 	// Candidate is the node that is being promoted, in [Promoting].
 	Candidate topology.NodeID
+}
+
+// Debt is a primary and the synchronous standbys of which at least one has each commit that it acknowledged.
+type Debt struct {
+	Primary topology.NodeID
+	Sync    []topology.NodeID
 }
 
 // Sighting is the furthest a node is known to have come.
@@ -193,14 +202,11 @@ func (p Policy) suspecting(s State, status topology.Status) Decision {
 	if s.Misses < p.Misses || status.At.Sub(s.LastSeen) < p.patience(s) {
 		return keep(s, why)
 	}
-	if len(reporters(s, status)) == 0 {
+	if len(reporters(s, status)) == 0 { // a suspect that answers as a standby does not count before it is fenced
 		return keep(s, why, Reason{Code: NoCandidate, Detail: "no standby answers: the fault may be on our side"})
 	}
-	next := s.enter(Fencing, status.At)
-	next.Asked = status.At
-	return Decision{State: next, Effects: []Effect{Fence{Node: primary}}, Reasons: []Reason{
-		why, {Code: TimeIsUp, Node: primary, Detail: "silent for " + status.At.Sub(s.LastSeen).Round(time.Millisecond).String()},
-	}}
+	return fence(s, status.At, why, Reason{Code: TimeIsUp, Node: primary,
+		Detail: "silent for " + status.At.Sub(s.LastSeen).Round(time.Millisecond).String()})
 }
 
 // patience is how long a suspect may be silent. WAL that still arrived below it showed life and doubles the time, once; a mere
@@ -217,44 +223,63 @@ func (p Policy) fencing(s State, status topology.Status) Decision {
 	return p.again(s, status.At, Fence{Node: s.primary()}, Reason{Code: FenceUnknown, Node: s.primary()})
 }
 
-// electing looks for a safe candidate among frozen positions.
+// electing looks for a safe candidate among frozen positions. Should the fenced node accept writes again, because something
+// started it, it is fenced again first.
 func (p Policy) electing(s State, status topology.Status) Decision {
+	primary := s.primary()
+	if acts(status, primary) {
+		return fence(s, status.At, Reason{Code: PrimaryAnswers, Node: primary, Detail: "although it was fenced"})
+	}
 	e := p.Elect(s, status)
 	if e.Node == "" {
 		return keep(s, e.Reasons...)
 	}
 	next := s.enter(Promoting, status.At)
-	next.Candidate, next.Asked = e.Node, status.At
+	next.Candidate, next.Asked, next.LastSeen = e.Node, status.At, status.At
 	return Decision{State: next, Effects: []Effect{Promote{Node: e.Node}}, Reasons: e.Reasons}
 }
 
+// fence enters [Fencing] for the primary of the shape.
+func fence(s State, at time.Time, why ...Reason) Decision {
+	next := s.enter(Fencing, at)
+	next.Asked = at
+	return Decision{State: next, Effects: []Effect{Fence{Node: s.primary()}}, Reasons: why}
+}
+
 // promoting watches the candidate. Its promotion may have taken place although the outcome was an error, so a candidate
-// that falls silent is treated as a primary that fell silent: fenced before anyone else is elected.
+// that falls silent is treated as a primary that fell silent: fenced before anyone is elected again.
 func (p Policy) promoting(s State, status topology.Status) Decision {
-	if acts(status, s.Candidate) {
-		return p.promoted(s, status.At)
-	}
 	o, ok := status.Node(s.Candidate)
-	if (!ok || o.Err != nil) && status.At.Sub(s.Since) >= p.FailAfter && s.Failed {
-		next := s.enter(Fencing, status.At)
-		next.Owed = append(slices.Clone(s.Owed), s.Shape.SyncNames(s.primary()))
-		next.Shape, next.Asked = s.Shape.Promoted(s.Candidate), status.At
-		return Decision{State: next, Effects: []Effect{Fence{Node: s.Candidate}}, Reasons: []Reason{
-			{Code: CandidateLost, Node: s.Candidate, Detail: silence(status, s.Candidate)},
-		}}
+	switch {
+	case acts(status, s.Candidate):
+		return p.promoted(s, status.At)
+	case ok && o.Err == nil:
+		s.LastSeen, s.Misses = status.At, 0
+		return p.again(s, status.At, Promote{Node: s.Candidate}, Reason{Code: PromotionUnknown, Node: s.Candidate})
 	}
-	return p.again(s, status.At, Promote{Node: s.Candidate}, Reason{Code: PromotionUnknown, Node: s.Candidate})
+	s.Misses++
+	why := Reason{Code: CandidateSilent, Node: s.Candidate, Detail: silence(status, s.Candidate)}
+	if !s.Failed || s.Misses < p.Misses || status.At.Sub(s.LastSeen) < p.FailAfter {
+		return keep(s, why)
+	}
+	s.Shape, s.Owed = s.Shape.Promoted(s.Candidate), s.owing()
+	return fence(s, status.At, why)
+}
+
+// owing adds the primary to the debts.
+func (s State) owing() []Debt {
+	return append(slices.Clone(s.Owed), Debt{Primary: s.primary(), Sync: s.Shape.SyncNames(s.primary())})
 }
 
 // promoted takes the candidate for the primary and moves the other standbys of the old one below it.
 func (p Policy) promoted(s State, at time.Time) Decision {
 	next := s.enter(Settling, at)
-	next.Shape, next.LastSeen = s.Shape.Promoted(s.Candidate), at
-	next.Owed = append(slices.Clone(s.Owed), s.Shape.SyncNames(s.primary()))
-	next.Opened = 0
+	next.Shape, next.LastSeen, next.Owed = s.Shape.Promoted(s.Candidate), at, s.owing()
+	next.Opened, next.Moving, next.Asked = 0, nil, at
 	var effects []Effect
 	for _, n := range next.Shape.Children(s.Candidate) {
 		if before, _ := s.Shape.Node(n.ID); before.Upstream != n.Upstream {
+			next.Moving = append(next.Moving, n.ID)
 			effects = append(effects, Attach{Node: n.ID, Upstream: n.Upstream})
 		}
 	}
@@ -276,13 +301,28 @@ func (p Policy) settling(s State, status topology.Status) Decision {
 	waiting, missing := s.unsettled(status, leader)
 	switch {
 	case len(waiting) > 0:
-		return keep(s, waiting...)
+		return p.moveAgain(s, status, waiting)
 	case slices.ContainsFunc(s.Shape.SyncNames(primary), func(id topology.NodeID) bool { return slices.Contains(missing, id) }):
 		return keep(s, Reason{Code: NotFollowing, Node: missing[0], Detail: "the primary waits for it, and it does not answer"})
 	}
 	next := s.enter(Watching, status.At)
-	next.Owed = nil
+	next.Owed, next.Moving = nil, nil
 	return keep(next, Reason{Code: Settled, Node: primary})
+}
+
+// moveAgain repeats the moves that did not certainly succeed, of the standbys that answer.
+func (p Policy) moveAgain(s State, status topology.Status, waiting []Reason) Decision {
+	if !s.Failed || status.At.Sub(s.Asked) < p.RetryAfter {
+		return keep(s, waiting...)
+	}
+	s.Asked, s.Failed = status.At, false
+	d := keep(s, waiting...)
+	for _, id := range s.Moving {
+		if o, ok := status.Node(id); ok && o.Err == nil {
+			d.Effects = append(d.Effects, Attach{Node: id, Upstream: s.primary()})
+		}
+	}
+	return d
 }
 
 // unsettled returns why standbys that answer do not follow the leader yet, and which do not answer at all.
@@ -324,9 +364,13 @@ func (p Policy) done(s State, d Done) Decision {
 		}
 		return p.promoted(s, d.At)
 	case Attach:
-		if d.Err != nil {
-			return keep(s, Reason{Code: AttachFailed, Node: e.Node, Detail: d.Err.Error()})
+		if s.Phase != Settling || !slices.Contains(s.Moving, e.Node) {
+			break
 		}
+		if d.Err != nil {
+			return s.failed(Reason{Code: AttachFailed, Node: e.Node, Detail: d.Err.Error()})
+		}
+		s.Moving = slices.DeleteFunc(slices.Clone(s.Moving), func(id topology.NodeID) bool { return id == e.Node })
 		return keep(s, Reason{Code: Attached, Node: e.Node})
 	}
 	return keep(s, Reason{Code: NothingToDo})
@@ -346,7 +390,7 @@ func keep(s State, reasons ...Reason) Decision { return Decision{State: s, Reaso
 
 // enter begins a phase.
 func (s State) enter(phase Phase, at time.Time) State {
-	s.Phase, s.Since, s.Asked, s.Failed, s.Candidate = phase, at, time.Time{}, false, ""
+	s.Phase, s.Since, s.Asked, s.Failed, s.Candidate, s.Misses = phase, at, time.Time{}, false, "", 0
 	return s
 }
 

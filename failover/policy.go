@@ -60,7 +60,7 @@ const (
 	TimelineBehind   Code = "timeline_behind"   // the best candidate never saw the primary's timeline
 	Elected          Code = "elected"           // the candidate, with its position
 	PromotionUnknown Code = "promotion_unknown" // the promotion did not certainly succeed; it is tried again
-	CandidateLost    Code = "candidate_lost"    // it fell silent while it was promoted; it must be fenced
+	CandidateSilent  Code = "candidate_silent"  // it fell silent while it was promoted; in the end it is fenced
 	Promoted         Code = "promoted"          // the candidate accepts writes
 	Attached         Code = "attached"          // a standby was told to stream from its new upstream
 	AttachFailed     Code = "attach_failed"     // it was not, or perhaps not
