@@ -71,7 +71,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("cannot tell whether the archive holds %s: %v", e.Name, e.Err)
+	return fmt.Sprintf("cannot fetch %s, which does not mean that the archive lacks it: %v", e.Name, e.Err)
 }
 
 // Unwrap returns the reason, unless it matches [fs.ErrNotExist], as a missing directory does: that match is

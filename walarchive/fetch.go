@@ -41,7 +41,12 @@ func (a *Archive) Fetch(ctx context.Context, name, dst string) error {
 	if err != nil {
 		return &UnknownError{Name: name, Err: fmt.Errorf("the archived copy is damaged or foreign: %w", err)}
 	}
-	if _, err := atomicfile.Publish(dst, content, 0o600); err != nil {
+	_, err = atomicfile.Publish(dst, content, 0o600)
+	var size *SizeError
+	switch {
+	case errors.As(err, &size):
+		return &UnknownError{Name: name, Err: fmt.Errorf("the archived copy is damaged: %w", size)}
+	case err != nil:
 		return &UnknownError{Name: name, Err: err}
 	}
 	return nil

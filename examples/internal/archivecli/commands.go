@@ -39,7 +39,11 @@ type fetchCmd struct {
 }
 
 func (c *fetchCmd) do(ctx context.Context, a app, g *grammar) error {
-	return a.withArchive(g, func(archive *walarchive.Archive, _ *dir.Store) error { return archive.Fetch(ctx, c.Name, c.Path) })
+	err := a.withArchive(g, func(archive *walarchive.Archive, _ *dir.Store) error { return archive.Fetch(ctx, c.Name, c.Path) })
+	if err == nil || errors.As(err, new(*walarchive.AbsentError)) || errors.As(err, new(*walarchive.UnknownError)) {
+		return err
+	}
+	return &walarchive.UnknownError{Name: c.Name, Err: err} // not even asked
 }
 
 func (c *fetchCmd) exitCode(g *grammar, err error) int {

@@ -12,8 +12,9 @@
 //
 // # Exit codes
 //
-// They keep PostgreSQL's contract, which package walarchive explains. On success the command is silent; on failure
-// it writes one line to standard error, which goes to the server log.
+// They keep PostgreSQL's contract, which package walarchive explains. On success the command is silent, and so is
+// fetch when it exits with 1: a standby asks every few seconds for what is not there yet. On failure the command
+// writes one line to standard error, which goes to the server log.
 //
 //	push     0    archived, durably; or already there with the same content
 //	         1    not archived; the server tries again

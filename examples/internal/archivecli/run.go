@@ -95,7 +95,7 @@ func (a app) run(ctx context.Context, args []string) (code int) {
 	}
 	cmd := parsed.Selected().Target.Addr().Interface().(command)
 	err = a.guarded(ctx, func() error { return cmd.do(ctx, a, &g) })
-	if err != nil {
+	if err != nil && !errors.As(err, new(*walarchive.AbsentError)) { // a standby asks for what is not there all day
 		fmt.Fprintf(a.stderr, "walarchive %s: archive %s: %v\n", parsed.Selected().Name, g.Archive, err)
 	}
 	return cmd.exitCode(&g, err)
