@@ -8,6 +8,7 @@ cache=$root/.cache
 export root cache
 
 # majors are the PostgreSQL majors that whole clusters are tested on.
+# shellcheck disable=SC2034 # used by those who source this
 majors=(11 13 15 17 18)
 
 notice() { printf 'setup: %s\n' "$*" >&2; }
@@ -99,7 +100,7 @@ go_tool() {
 	if [[ ! -x $dir/$name ]]; then
 		notice "compiling $name $version (once)"
 		# Outside the module, so that its dependencies stay out of go.mod.
-		(cd / && GOFLAGS= GOWORK=off CGO_ENABLED=0 GOBIN=$dir go install -ldflags='-s -w' "$package@$version") >&2 ||
+		(cd / && GOFLAGS='' GOWORK=off CGO_ENABLED=0 GOBIN=$dir go install -ldflags='-s -w' "$package@$version") >&2 ||
 			die "could not compile $name $version"
 	fi
 	echo "$dir/$name"
