@@ -1,0 +1,46 @@
+// Package understudy is the map of a PostgreSQL high-availability toolkit that is imported, not installed.
+//
+// The understudy is the actor who has learnt the part and can walk on stage within minutes. The packages do for a PostgreSQL
+// service what that takes: configure servers, archive their WAL, describe and watch who follows whom, decide who takes over
+// when a primary dies, and bring the old one back. Each can be used alone:
+//
+//	pgconf/             read and edit postgresql.conf without disturbing a byte that was not meant
+//	  hba/              the same for pg_hba.conf
+//	  conninfo/         libpq connection strings and password files, secrets never printed
+//	  role/             SCRAM verifiers, so that no password travels in clear
+//	recovery/           standby settings of every major from one model; control files; may this server come back?
+//	walarchive/         archive_command and restore_command as a library
+//	  wal/              positions, timelines, segment names, histories, page headers
+//	  store/dir/        an archive in a directory; store/storetest checks any other kind
+//	topology/           who should follow whom, who does, drawn as a tree
+//	  pgprobe/          observation over SQL
+//	  host/             run commands and handle files on this machine or in a container
+//	  pgnode/           start, stop, promote, clone, rewind and fence one server
+//	failover/           the pure state machine that decides, and the loop around it
+//	gocd/               the mode of a GoCD server that lives on the database
+//	examples/           thin programs: quickstart, walarchive, gocdmode
+//
+// Imports run one way: walarchive/wal and pgconf are leaves; recovery, walarchive and topology build on them, failover on
+// topology; gocd stands beside them. pgconf, recovery, walarchive/wal, topology and failover need nothing but the standard
+// library, so importing them costs nothing; a test enforces it.
+//
+// # What is promised
+//
+// These hold in everything that is there, and tests on real servers check them:
+//
+//   - A standby is promoted only after its primary was certainly fenced. A timeout is not a success, "unknown" is not "down".
+//   - With synchronous standbys no acknowledged commit is lost: nobody is elected unless every set of standbys that can have
+//     acknowledged a commit has been heard, and then the furthest of them.
+//   - A data directory is set aside by rename, never emptied. A copy in the making can never start as a primary.
+//   - Files people edit keep every byte that an edit does not concern, and are replaced atomically and durably.
+//   - The archive never replaces a file by another content, and never takes "cannot tell" for "not there".
+//   - Secrets appear in no log, error, process list or world-readable file.
+//
+// # What is not there yet
+//
+// This is the first slice, which carries the main job from end to end (see examples/quickstart). There is no leader lease and
+// no agent on each host yet: one process decides, and it must be the only one. There are no switchover plans, no point-in-time
+// recovery, no compression, encryption or remote stores for the archive, no topology files, no pg_ident.conf, no parameter
+// catalogue, and of GoCD only the mode of one server. Whole clusters are tested on PostgreSQL 11, 13, 15, 17 and 18; settings and
+// parsers know 10 to 18. What a package leaves out its own documentation says.
+package understudy
