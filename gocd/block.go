@@ -65,6 +65,19 @@ func findBlocks(file string, src []byte) ([]block, *EditError) {
 	return blocks, nil
 }
 
+// withoutBlocks returns src with blanks in place of the blocks' text, so that offsets and line numbers stay.
+func withoutBlocks(src []byte, blocks []block) []byte {
+	out := bytes.Clone(src)
+	for _, b := range blocks {
+		for i := b.start; i < b.end; i++ {
+			if out[i] != '\n' {
+				out[i] = ' '
+			}
+		}
+	}
+	return out
+}
+
 // removal is the splice that takes the block away. A block that ends the file without a line end was appended
 // to a file without one, so the line end before it goes too.
 func (b block) removal(src []byte) splice {

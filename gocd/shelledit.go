@@ -34,7 +34,7 @@ func (f *shellFile) definitions() definitions {
 			d.addLost(f, cmd)
 		default:
 			for _, a := range cmd.assigns {
-				d.addAssignment(a)
+				d.addAssignment(f.src, a)
 			}
 			for _, w := range cmd.words { // only export has them
 				if arg := w.text(); isOurs(arg) {
@@ -62,7 +62,7 @@ func (d *definitions) addLost(f *shellFile, cmd shellCommand) {
 }
 
 // addAssignment takes in the value of one variable.
-func (d *definitions) addAssignment(a assignment) {
+func (d *definitions) addAssignment(src []byte, a assignment) {
 	if !mentionsOurs(a.value.text()) {
 		return
 	}
@@ -73,15 +73,15 @@ func (d *definitions) addAssignment(a assignment) {
 	words, rest := splitValue(a.value.bytes)
 	seen, cutTo := 0, 0
 	for i, w := range words {
-		if !isOurs(w.text()) || bytes.IndexByte(a.value.bytes[w.start:w.end], 0) >= 0 || len(w.holes) > 0 {
+		raw := src[a.value.from[w.start].start:a.value.from[w.end-1].end]
+		if !isOurs(w.text()) || bytes.IndexByte(w.bytes, 0) >= 0 || len(w.holes) > 0 || bytes.IndexByte(raw, '\n') >= 0 {
 			continue
 		}
-		cut := w.span
+		from, to := cutTo, len(a.value.bytes)
 		if i > 0 {
-			cut.start = max(cutTo, blanksBefore(a.value.bytes, w.start))
-		} else {
-			cut.end += len(a.value.bytes[w.end:]) - len(bytes.TrimLeft(a.value.bytes[w.end:], " \t"))
+			from, to = max(cutTo, words[i-1].end), w.end
 		}
+		cut := a.value.withBlanks(src, w.span, span{from, to})
 		cutTo = cut.end
 		seen += strings.Count(w.text(), propServerMode) + strings.Count(w.text(), propPrimaryURL)
 		d.defined = append(d.defined, definition{a.value.from[w.start], w.text(), a.value.cut(cut)})
@@ -90,6 +90,22 @@ func (d *definitions) addAssignment(a assignment) {
 	if rest >= 0 && mentionsOurs(string(a.value.bytes[rest:])) || seen < all {
 		d.others = append(d.others, a.value.start)
 	}
+}
+
+// withBlanks widens a range of the word's bytes by the blanks around it within the limits. Blanks in another line of
+// the source stay.
+func (w shellWord) withBlanks(src []byte, r, limits span) span {
+	blank := func(i, next int) bool {
+		return (w.bytes[i] == ' ' || w.bytes[i] == '\t') &&
+			lineAt(src, w.from[i].start) == lineAt(src, w.from[next].start)
+	}
+	for r.start > limits.start && blank(r.start-1, r.start) {
+		r.start--
+	}
+	for r.end < limits.end && blank(r.end, r.end-1) {
+		r.end++
+	}
+	return r
 }
 
 // cut removes the given range of the word's bytes from the source and leaves its quotes.
@@ -121,7 +137,7 @@ func editShell(file string, src []byte, t Target) ([]byte, error) {
 	if broken != nil {
 		return nil, broken
 	}
-	f := parseShell(src)
+	f := parseShell(withoutBlocks(src, blocks))
 	if err := f.editable(file); err != nil {
 		return nil, err
 	}
@@ -132,9 +148,7 @@ func editShell(file string, src []byte, t Target) ([]byte, error) {
 	}
 	var cuts []splice
 	for _, d := range append(defs.defined, defs.lost...) {
-		if !inBlock(blocks, d.start) {
-			cuts = append(cuts, d.cut...)
-		}
+		cuts = append(cuts, d.cut...)
 	}
 	return placeBlock(src, blocks, cuts, shellLines(t), "\n", t, func(after []byte) (Report, bool) {
 		r := inspectShell(file, after)

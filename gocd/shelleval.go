@@ -93,9 +93,7 @@ func expand(w shellWord, vars map[string]string) (value, unknown string) {
 func splitValue(value []byte) (words []shellWord, rest int) {
 	pos := 0
 	for {
-		for pos < len(value) && (value[pos] == ' ' || value[pos] == '\t') {
-			pos++
-		}
+		pos = skipBlanks(value, pos)
 		if pos == len(value) || value[pos] == '#' && !bytes.ContainsRune(value[pos:], '\n') {
 			return words, -1
 		}

@@ -13,7 +13,7 @@ const systemProperties = "GO_SERVER_SYSTEM_PROPERTIES"
 type shellFile struct {
 	src        []byte
 	commands   []shellCommand
-	unclosed   int  // offset of a quote that does not end, or -1
+	unclosed   int  // offset of a quote that does not end, or -1; not looked for after a here-document begins
 	continues  bool // the last line ends in a backslash, so that anything appended would join it
 	hereDoc    int  // offset after which lines may be the text of a here-document, or -1
 	unreadable int  // offset of a byte that bash drops or takes for its own, or -1
@@ -89,7 +89,8 @@ func (f *shellFile) readLine(pos int) (next int, ok bool) {
 func (f *shellFile) readCommand(pos int) (cmd shellCommand, end int, ok bool) {
 	var words []shellWord
 	for {
-		pos = f.skipBlanks(pos)
+		pos = skipBlanks(f.src, pos)
+		f.continues = f.continues || pos == len(f.src) && bytes.HasSuffix(f.src, []byte("\\\n"))
 		if pos == len(f.src) || f.src[pos] == '\n' || f.src[pos] == ';' {
 			break
 		}
@@ -106,7 +107,6 @@ func (f *shellFile) readCommand(pos int) (cmd shellCommand, end int, ok bool) {
 		}
 		words = append(words, w)
 		pos = w.end
-		f.continues = f.continues || pos == len(f.src) && bytes.HasSuffix(f.src, []byte("\\\n"))
 	}
 	if len(words) == 0 && pos < len(f.src) && f.src[pos] == ';' {
 		return cmd, pos, false
@@ -119,6 +119,9 @@ func (f *shellFile) readCommand(pos int) (cmd shellCommand, end int, ok bool) {
 func classify(src []byte, words []shellWord) (cmd shellCommand, ok bool) {
 	if len(words) == 0 {
 		return cmd, true
+	}
+	if len(words) == 1 && words[0].text() == ":" {
+		return cmd, true // does nothing; an edit leaves it where a line became a comment
 	}
 	cmd.span = span{words[0].start, words[len(words)-1].end}
 	if cmd.export = words[0].text() == "export" && !words[0].quoted; cmd.export {
@@ -167,14 +170,13 @@ func asAssignment(src []byte, w shellWord) (assignment, bool) {
 }
 
 // skipBlanks skips blanks and joined lines.
-func (f *shellFile) skipBlanks(pos int) int {
-	for pos < len(f.src) {
+func skipBlanks(src []byte, pos int) int {
+	for pos < len(src) {
 		switch {
-		case f.src[pos] == ' ' || f.src[pos] == '\t':
+		case src[pos] == ' ' || src[pos] == '\t':
 			pos++
-		case bytes.HasPrefix(f.src[pos:], []byte("\\\n")):
+		case bytes.HasPrefix(src[pos:], []byte("\\\n")):
 			pos += 2
-			f.continues = f.continues || pos == len(f.src)
 		default:
 			return pos
 		}
@@ -187,7 +189,7 @@ func (f *shellFile) skipBlanks(pos int) int {
 func (f *shellFile) skipLine(start int) int {
 	cmd := shellCommand{kind: commandOpaque}
 	var code []byte // without comments
-	pos, murky := start, f.hereDoc >= 0
+	pos := start
 	for pos < len(f.src) && f.src[pos] != '\n' {
 		from := pos
 		switch c := f.src[pos]; {
@@ -202,7 +204,7 @@ func (f *shellFile) skipLine(start int) int {
 			} else {
 				pos = skipDouble(f.src, pos, &w)
 			}
-			if w.status == wordOpen && !murky && f.unclosed < 0 {
+			if w.status == wordOpen && f.hereDoc < 0 && f.unclosed < 0 {
 				f.unclosed = from
 			}
 		case c == '#' && (pos == start || endsWord(f.src[pos-1])):
@@ -210,9 +212,8 @@ func (f *shellFile) skipLine(start int) int {
 			continue
 		default:
 			if c == '<' && bytes.HasPrefix(f.src[pos:], []byte("<<")) && f.hereDoc < 0 {
-				f.hereDoc, murky = pos, true
+				f.hereDoc = pos
 			}
-			murky = murky || c == '`' || c == '$' && bytes.HasPrefix(f.src[pos:], []byte("$("))
 			pos++
 		}
 		code = append(code, f.src[from:pos]...)
