@@ -36,10 +36,7 @@ func meanings(tokens []Token) []Token {
 // meaning returns one spelling for all tokens that mean the same: quotes go where they make no difference.
 func (t Token) meaning() Token {
 	text, quoted := t.decode()
-	if quoted {
-		return Name(text)
-	}
-	return render(text, false)
+	return render(text, quoted && isSpecial(text))
 }
 
 // sameOptions compares the last value of each name.

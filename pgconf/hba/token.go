@@ -3,12 +3,10 @@ package hba
 import (
 	"net/netip"
 	"strings"
-	"unicode/utf8"
 )
 
-// Token is one value of a column, spelled as it stands in the file, quotes included. Whether it was quoted matters: all
-// is a keyword and "all" is a name. A Token in a parsed record has the one spelling that [Name] and this package's
-// constants have too, so equal tokens compare equal.
+// Token is one value of a column, spelled as it may stand in the file, quotes included. Quotes matter: all is a keyword
+// and "all" is a name. Two spellings can mean the same; [Record.Equal] knows.
 //
 // Turn a name from outside into a Token with [Name], never with a conversion.
 type Token string
@@ -26,13 +24,7 @@ const (
 
 // Name returns the token for exactly this name of a database, role or host, quoted if it would mean something else
 // otherwise. A name that begins with / cannot be told from a regular expression from 16 on: Validate refuses it.
-func Name(name string) Token {
-	switch Token(name) {
-	case All, SameUser, SameRole, SameGroup, Replication, SameHost, SameNet:
-		return render(name, true)
-	}
-	return render(name, name == "" || strings.ContainsAny(name[:1], `+@/", #`+"\t\r"))
-}
+func Name(name string) Token { return render(name, isSpecial(name)) }
 
 // Member returns the user token for the direct and indirect members of a role.
 func Member(role string) Token { return render("+"+role, false) }
@@ -71,15 +63,25 @@ func (t Token) keyword(k Token) bool {
 	return !quoted && text == string(k)
 }
 
-// render spells a value. With quoted unset its first character stays outside the quotes, so that it keeps its meaning.
-// A backslash at the end is quoted too, since at the end of a line it would join the next one (14+).
+// isSpecial reports whether a text means more than a name when it is not quoted, whatever the column.
+func isSpecial(text string) bool {
+	switch Token(text) {
+	case "", All, SameUser, SameRole, SameGroup, Replication, SameHost, SameNet:
+		return true
+	}
+	return strings.IndexByte("+@/", text[0]) >= 0
+}
+
+// render spells a value, in quotes if it was or must be. If it is special and was not quoted, its first character stays
+// outside, so that it remains special. A backslash at the end is quoted too, since at the end of a line it would join
+// the next one (14+).
 func render(text string, quoted bool) Token {
-	if quoted {
-		return Token(`"` + strings.ReplaceAll(text, `"`, `""`) + `"`)
-	}
-	if !strings.ContainsAny(text, "\", #\t\r\n") && !strings.HasSuffix(text, `\`) {
+	plain := !strings.ContainsAny(text, "\", #\t\r\n") && !strings.HasSuffix(text, `\`)
+	switch {
+	case !quoted && plain:
 		return Token(text)
+	case !quoted && isSpecial(text):
+		return Token(text[:1] + string(render(text[1:], true)))
 	}
-	_, first := utf8.DecodeRuneInString(text)
-	return Token(text[:first] + string(render(text[first:], true)))
+	return Token(`"` + strings.ReplaceAll(text, `"`, `""`) + `"`)
 }
