@@ -180,6 +180,43 @@ func TestEditContinuedEnd(t *testing.T) {
 	}
 }
 
+// Words that look alike but are not: each came from a law that failed.
+func TestEditWords(t *testing.T) {
+	const v = "GO_SERVER_SYSTEM_PROPERTIES="
+	for _, c := range []struct{ name, before, primary string }{
+		{"escaped_blank_belongs_to_word", v + `"\\  -Dgo.server.mode=standby"`, v + `"\\ "`},
+		{"blank_of_the_word_before", v + `"-Da=\\  -Dgo.server.mode=standby"`, v + `"-Da=\\ "`},
+		{"two_of_ours_in_front", v + `"-Dgo.server.mode=standby -Dbc.primary.url=x -Da=1"`, v + `"-Da=1"`},
+		{"ours_around", v + `"-Dgo.server.mode=standby -Da=1 -Dbc.primary.url=x"`, v + `"-Da=1"`},
+		{"only_ours", v + `'-Dgo.server.mode=standby'`, v + `''`},
+		{"across_quotes", v + `-Da=1' -Dgo.server.'"mode=standby"`, v + `-Da=1''""`},
+		{"other_property", v + `"-Dgo.server.modes=standby"`, "error"},
+		{"glued_to_a_variable", v + `"$A-Dgo.server.mode=standby"`, "error"},
+		{"value_in_a_variable", v + `"-Dgo.server.mode=$MODE"`, "error"},
+		{"joined_in_the_value", v + "'-Dgo.server.mode=standby\\\n'", "error"},
+		{"in_a_command", `echo -Dgo.server.mode=standby`, "error"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			after, err := gocd.Edit("go-server", []byte(c.before), gocd.Primary(), gocd.Options{})
+			if c.primary == "error" {
+				var edit *gocd.EditError
+				require.ErrorAs(t, err, &edit)
+				require.Equal(t, 1, edit.Line)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.primary, string(after))
+		})
+	}
+}
+
+// A comment in the value would swallow what is appended to it.
+func TestEditCommentInValue(t *testing.T) {
+	_, err := gocd.Edit("go-server", []byte(`GO_SERVER_SYSTEM_PROPERTIES="-Da=1 # why"`), standbyFor(t, gocd.FormatShell), gocd.Options{})
+	var edit *gocd.EditError
+	require.ErrorAs(t, err, &edit)
+}
+
 func TestEditIPv6(t *testing.T) {
 	v, err := gocd.ParseVersion("19.5.0")
 	require.NoError(t, err)

@@ -63,33 +63,42 @@ func (d *definitions) addLost(f *shellFile, cmd shellCommand) {
 
 // addAssignment takes in the value of one variable.
 func (d *definitions) addAssignment(src []byte, a assignment) {
-	if !mentionsOurs(a.value.text()) {
+	value := a.value
+	if !mentionsOurs(value.text()) {
 		return
 	}
+	seen := 0
+	words, rest := splitValue(value.bytes)
 	if a.name != systemProperties {
-		d.others = append(d.others, a.value.start)
-		return
+		words = nil
 	}
-	words, rest := splitValue(a.value.bytes)
-	seen, cutTo := 0, 0
+	end, removed := 0, 0 // of what is cut so far
 	for i, w := range words {
-		raw := src[a.value.from[w.start].start:a.value.from[w.end-1].end]
-		if !isOurs(w.text()) || bytes.IndexByte(w.bytes, 0) >= 0 || len(w.holes) > 0 || bytes.IndexByte(raw, '\n') >= 0 {
+		if !value.removable(src, w) {
 			continue
 		}
-		from, to := cutTo, len(a.value.bytes)
-		if i > 0 {
-			from, to = max(cutTo, words[i-1].end), w.end
+		limits := span{end, len(value.bytes)} // the blanks on both sides go if nothing stays before the word
+		if removed < i {
+			limits = span{max(end, words[i-1].end), w.end}
 		}
-		cut := a.value.withBlanks(src, w.span, span{from, to})
-		cutTo = cut.end
-		seen += strings.Count(w.text(), propServerMode) + strings.Count(w.text(), propPrimaryURL)
-		d.defined = append(d.defined, definition{a.value.from[w.start], w.text(), a.value.cut(cut)})
+		cut := value.withBlanks(src, w.span, limits)
+		d.defined = append(d.defined, definition{value.from[w.start], w.text(), value.cut(cut)})
+		end, removed, seen = cut.end, removed+1, seen+countOurs(w.text())
 	}
-	all := strings.Count(a.value.text(), propServerMode) + strings.Count(a.value.text(), propPrimaryURL)
-	if rest >= 0 && mentionsOurs(string(a.value.bytes[rest:])) || seen < all {
-		d.others = append(d.others, a.value.start)
+	if seen < countOurs(value.text()) || rest >= 0 && mentionsOurs(string(value.bytes[rest:])) {
+		d.others = append(d.others, value.start)
 	}
+}
+
+func countOurs(text string) int {
+	return strings.Count(text, propServerMode) + strings.Count(text, propPrimaryURL)
+}
+
+// removable reports whether arg, a word of the value w, defines a property, in one line of the source and without
+// variables.
+func (w shellWord) removable(src []byte, arg shellWord) bool {
+	raw := src[w.from[arg.start].start:w.from[arg.end-1].end]
+	return isOurs(arg.text()) && bytes.IndexByte(arg.bytes, 0) < 0 && len(arg.holes) == 0 && bytes.IndexByte(raw, '\n') < 0
 }
 
 // withBlanks widens a range of the word's bytes by the blanks around it within the limits. Blanks in another line of

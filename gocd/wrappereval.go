@@ -47,12 +47,9 @@ func (f *wrapperFile) properties() wrapperProps {
 
 // wrapperValue is the value without the control characters that the wrapper drops.
 func (l wrapperLine) wrapperValue() string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, l.value)
+	kept := []byte(l.value) // bytes, because the file may have any encoding
+	kept = slices.DeleteFunc(kept, func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f })
+	return string(kept)
 }
 
 // expandPercent replaces %NAME% by the variables in env. unknown is the offset in the result of the first
