@@ -64,7 +64,7 @@ type Timing struct {
 	Fence   time.Duration `json:"fence_ns"`       // until the old master was certainly dead
 	Elect   time.Duration `json:"elect_ns"`       // until a candidate was safe
 	Promote time.Duration `json:"promote_ns"`     // until it accepted writes
-	First   time.Duration `json:"first_write_ns"` // until the first acknowledged write
+	First   time.Duration `json:"first_write_ns"` // until the first acknowledged write; zero if that came before the promotion was reported
 	Outage  time.Duration `json:"outage_ns"`      // sum: between the two acknowledged writes
 }
 
