@@ -85,7 +85,11 @@ func ExampleApply() {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "wrapper-properties.conf")
-	version, _ := gocd.ParseVersion("21.2.0")
+	version, err := gocd.ParseVersion("21.2.0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	standby, _, err := gocd.Standby(version, "http://primarygo:8153")
 	if err != nil {
 		fmt.Println(err)
