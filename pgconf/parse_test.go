@@ -29,6 +29,7 @@ var vectors = []vector{
 	{line: `a='\b\f\n\r\t\7\08'`, value: "\b\f\n\r\t\a"}, // \0 ends the value
 	{line: `a='\7x\1018\777'`, value: "\axA8\xff"},
 	{line: `a='x\400y'`, value: "x"},
+	{line: `a='\1234'`, value: "S4"},
 	{line: `a='a\xb'`, value: "axb"},
 	{line: `a='\\'`, value: `\`},
 	{line: `a='x\'`, col: 3},
@@ -40,6 +41,7 @@ var vectors = []vector{
 	{line: `a=0x1F`, value: "0x1F"},
 	{line: `a=0xFFkB`, value: "0xFFkB"},
 	{line: `a=-0xFF`, value: "-0xFF"},
+	{line: `a=0x1`, value: "0x1"},
 	{line: `a=0X1f`, col: 5},
 	{line: `a=00x1f`, col: 6},
 	{line: `a=0x`, value: "0x"},
@@ -89,6 +91,8 @@ var vectors = []vector{
 	{line: `a=''`, value: ""},
 	{line: `a=''''`, value: "'"},
 	{line: `a=é`, value: "é"},
+	{line: "a=\x80", value: "\x80"},
+	{line: "a=\x7f", col: 3},
 	{line: `_p.x=1`, value: "1"},
 	{line: `é.x=1`, value: "1"},
 	{line: `x.y.z=1`, col: 1},
@@ -196,6 +200,9 @@ func TestGet(t *testing.T) {
 	got, ok := f.Get("WORK_mem")
 	require.True(t, ok)
 	require.Equal(t, pgconf.Setting{Name: "work_mem", Value: "2", Line: 2}, got)
+	az, err := pgconf.Parse("f", []byte("AZ_az[ = 1\nAZ_az = 1"))
+	require.Error(t, err)
+	require.Equal(t, "az_az", az.Settings()[0].Name)
 	_, ok = f.Get("é.x")
 	require.False(t, ok, "only ASCII letters fold")
 	_, ok = f.Get("")

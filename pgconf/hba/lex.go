@@ -21,7 +21,7 @@ func nextWord(s string, i int) (word, int) {
 		i++
 	}
 	var (
-		w        = word{start: i}
+		w        = word{start: i, quoted: i < len(s) && s[i] == '"'}
 		b        []byte
 		inQuote  bool
 		wasQuote bool // the byte before closed the quotes, so a quote now stands for itself
@@ -35,7 +35,6 @@ func nextWord(s string, i int) (word, int) {
 		wasQuote = inQuote && c == '"' && !wasQuote
 		if c == '"' {
 			inQuote = !inQuote
-			w.quoted = w.quoted || len(b) == 0
 		}
 	}
 	w.text, w.end, w.open = string(b), i, inQuote

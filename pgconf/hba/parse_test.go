@@ -251,16 +251,17 @@ func TestErrorsShowNoSecret(t *testing.T) {
 // TestLongLines has lines of 10 MiB of every kind that could make a careless parser quadratic.
 func TestLongLines(t *testing.T) {
 	const n = 10 << 20
+	word := strings.Repeat("x", 63)
 	begin := time.Now()
 	for name, text := range map[string]string{
 		"token":         "local " + strings.Repeat("x", n) + " all trust",
-		"list":          "local " + strings.Repeat("x,", n/2) + "x all trust",
+		"list":          "local " + strings.Repeat(word+",", n/64) + "x all trust",
 		"quotes":        "local \"" + strings.Repeat(`""`, n/2) + "\" all trust",
 		"open_quote":    "local \"" + strings.Repeat(`""`, n/2),
-		"columns":       "local all all trust " + strings.Repeat("a ", n/2),
+		"columns":       "local all all trust " + strings.Repeat("a="+word[2:]+" ", n/64),
 		"comment":       strings.Repeat("#", n),
 		"commas":        strings.Repeat(",", n),
-		"continuations": "local " + strings.Repeat("x,\\\n", n/4) + "x all trust",
+		"continuations": "local " + strings.Repeat(word+",\\\n", n/66) + "x all trust",
 		"backslashes":   "local " + strings.Repeat(`\`, n) + "\n\n",
 		"returns":       "local all all trust" + strings.Repeat("\r", n) + "\n",
 		"short_lines":   strings.Repeat("\\\r\n#\n", n/5),
