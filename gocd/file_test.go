@@ -112,6 +112,7 @@ func TestApplyPutsBack(t *testing.T) {
 		"readonly":            shipped + "readonly GO_SERVER_SYSTEM_PROPERTIES\n",
 		"value_ends_early":    shipped + "GO_SERVER_SYSTEM_PROPERTIES=\"$(echo ';')\"\n",
 		"here_document":       shipped + "cat <<E\n",
+		"url_overridden":      "trap 'GO_SERVER_SYSTEM_PROPERTIES+=\" -Dbc.primary.$(echo url)=http://x\"' DEBUG\n",
 		"trap":                "trap 'GO_SERVER_SYSTEM_PROPERTIES=' DEBUG\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,7 +123,7 @@ func TestApplyPutsBack(t *testing.T) {
 			require.True(t, verify.Written)
 			require.NoError(t, verify.RestoreErr)
 			require.Equal(t, gocd.ModeStandby, verify.Want)
-			require.NotEqual(t, gocd.ModeStandby, verify.Got.Mode)
+			require.False(t, verify.Got.Mode == gocd.ModeStandby && verify.Got.PrimaryURL.Value == primaryURL)
 			requireContent(t, path, content)
 		})
 	}
@@ -279,7 +280,7 @@ func TestReadSourced(t *testing.T) {
 		kinds         []gocd.Kind
 	}{
 		{"computed", `GO_SERVER_SYSTEM_PROPERTIES="-Dgo.server.mode=$(echo standby) -Dbc.primary.url=http://p"`, gocd.ModeStandby, []gocd.Kind{gocd.KindOtherDefinition}},
-		{"argument_of_service", `[ "$1" = service_mode ] && GO_SERVER_SYSTEM_PROPERTIES=-Da=1`, gocd.ModePrimary, nil},
+		{"argument_of_service", `[ "$1" = service_mode ] && GO_SERVER_SYSTEM_PROPERTIES="-Dgo.server.mode=standby -Dbc.primary.url=http://p"`, gocd.ModeStandby, nil},
 		{"message", "nosuchcommand\n", gocd.ModePrimary, []gocd.Kind{gocd.KindShellMessage}},
 		{"output_is_not_words", "printf 'words\\0-Dgo.server.mode=standby\\0'\n", gocd.ModePrimary, []gocd.Kind{gocd.KindOtherDefinition, gocd.KindShellMessage}},
 		{"exit", "exit 3\n", gocd.ModeUnknown, []gocd.Kind{gocd.KindShellEnds}},
