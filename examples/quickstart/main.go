@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -42,7 +43,7 @@ func main() {
 
 // commands are what the command line can say.
 type commands struct {
-	Run     runCommand     `cmd:"" default:"withargs" help:"Play the story (the default)."`
+	Run     runCommand     `cmd:"" help:"Play the story: a cluster from nothing, the death of its master, the proof that nothing is lost. The default; see also quickstart cleanup."`
 	Cleanup cleanupCommand `cmd:"" help:"End and remove what killed runs left behind."`
 	Guard   guardCommand   `cmd:"" hidden:"" help:"Clean up after the process at the other end of standard input."`
 }
@@ -79,6 +80,9 @@ func (e usageError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == archiverVerb {
 		return archivecli.Run(ctx, args[1:], stdin, stdout, stderr)
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		args = append([]string{"run"}, args...) // so that --help shows its flags
 	}
 	var cli commands
 	exit := -1

@@ -190,7 +190,7 @@ func guard(ctx context.Context, cmd guardCommand, stdin io.Reader) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // a signal must not keep the guard from its work
-	if _, err := os.Stat(cmd.Directory); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(cmd.Directory, lockName)); errors.Is(err, fs.ErrNotExist) {
 		return nil // the run has cleaned up by itself
 	}
 	return endRun(ctx, cmd.Directory, cmd.Keep)
