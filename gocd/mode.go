@@ -15,6 +15,7 @@ const (
 // is neither of the other two.
 type Mode uint8
 
+// The modes.
 const (
 	ModeUnknown Mode = iota // the file does not tell, or starting the server would fail
 	ModePrimary             // starts ACTIVE: go.server.mode is absent or anything but "standby"
@@ -38,6 +39,7 @@ func (m *Mode) UnmarshalText(text []byte) error {
 // not known, where [DetectFormat] is asked.
 type Format uint8
 
+// The formats.
 const (
 	FormatUnknown Format = iota
 	FormatShell          // bash assignments: /etc/default/go-server of the Linux packages up to 19.5

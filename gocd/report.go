@@ -21,6 +21,7 @@ type Report struct {
 // ReadBy tells how a report came about.
 type ReadBy string
 
+// The ways of evaluating a file.
 const (
 	ReadByNobody  ReadBy = ""                // the file could not be evaluated
 	ReadAsLiteral ReadBy = "plain reading"   // a shell file of plain assignments, not run
@@ -31,6 +32,7 @@ const (
 // Kind names a finding for programs.
 type Kind string
 
+// The kinds of findings.
 const (
 	KindBareWords        Kind = "bare-words"        // an unquoted assignment: its value is lost
 	KindUnbalancedQuote  Kind = "unbalanced-quote"  // a quote is opened and not closed

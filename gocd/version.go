@@ -83,6 +83,7 @@ func (e *UnsupportedError) Error() string { return fmt.Sprintf("GoCD %s: %s", e.
 // WarningKind names a warning for programs.
 type WarningKind string
 
+// The warnings, with the releases they are about.
 const (
 	WarningAddOn      WarningKind = "add-on-needed"    // up to 20.5: passive only with the add-on jar
 	WarningMigration  WarningKind = "migration-runs"   // 20.6 to 20.8: start-up fails on a read-only database
