@@ -41,12 +41,14 @@
 //     leave a surrounding if without a body.
 //   - In a wrapper file the line goes, and the .stripquotes or .quotable line of its number if no other line has
 //     that number. If it had hidden an earlier line of the same number, that one counts again.
-//   - What is written in any other way (by another variable, a command on one line with others, two JVM arguments
-//     in one line) is not touched. A standby block overrides it; for a primary the edit is refused with an
+//   - What is written in any other way (by another variable, in code, in a wrapper line that holds other arguments
+//     too) is not touched. A standby block overrides it; for a primary the edit is refused with an
 //     [EditError] that names the line.
 //
 // All other bytes stay: comments, CRLF, encodings, a missing final newline. The same edit twice changes
 // nothing, and a standby made primary again gives back the bytes it had, if they did not define the properties.
+// A wrapper file's block has the line ends of the file; a shell file's always has plain newlines, because bash takes
+// a carriage return for a part of the value.
 //
 // # What Read and Apply promise
 //
