@@ -85,7 +85,8 @@ func (c *containers) config(ctx context.Context, cmd runCommand) (story.Config, 
 
 // image makes sure that the image is there.
 func (c *containers) image(ctx context.Context, cmd runCommand) (string, error) {
-	image := cmp.Or(cmd.Image, "postgres:"+strconv.Itoa(cmp.Or(cmd.Major, 17)))
+	major := strconv.Itoa(cmp.Or(cmd.Major, 17))
+	image := cmp.Or(cmd.Image, os.Getenv("UNDERSTUDY_TEST_IMAGE_"+major), "postgres:"+major)
 	if _, err := docker(ctx, "image", "inspect", "--format", "{{.Id}}", image); err == nil {
 		return image, nil
 	}

@@ -7,6 +7,8 @@
 //	quickstart --json          the same as events, one JSON object a line
 //	quickstart cleanup         ends and removes what a killed run left behind (the next run does that too)
 //
+// Flags may begin with one dash or two.
+//
 // Exit codes: 0 every proof held; 1 a step or a proof failed; 2 it could not begin (wrong usage, nothing installed, no
 // Docker, a busy port, an unwritable directory); 130 interrupted.
 package main
@@ -58,7 +60,7 @@ type runCommand struct {
 	Keep    bool   `help:"Keep the directory (data, logs, archive) at the end. The servers are stopped all the same."`
 	JSON    bool   `name:"json" help:"Print events, one JSON object a line."`
 	Docker  bool   `help:"One container for each node instead of local processes."`
-	Image   string `placeholder:"NAME" help:"Image for --docker: any with PostgreSQL and a user postgres. Default: postgres:MAJOR."`
+	Image   string `placeholder:"NAME" help:"Image for --docker: any with PostgreSQL and a user postgres. Default: that of UNDERSTUDY_TEST_IMAGE_MAJOR in the environment, else postgres:MAJOR."`
 	Program string `placeholder:"FILE" help:"A static Linux build of this program to run inside the containers. Default: this one."`
 }
 
@@ -81,9 +83,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) > 0 && args[0] == archiverVerb {
 		return archivecli.Run(ctx, args[1:], stdin, stdout, stderr)
 	}
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		args = append([]string{"run"}, args...) // so that --help shows its flags
-	}
+	args = normalize(args)
 	var cli commands
 	exit := -1
 	parser, err := kong.New(&cli, kong.Name("quickstart"), kong.Writers(stdout, stderr),
@@ -110,6 +110,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = play(ctx, cli.Run, stdout)
 	}
 	return explain(ctx, err, stderr)
+}
+
+// normalize names the default command, so that --help shows its flags, and lets long flags begin with one dash too.
+func normalize(args []string) []string {
+	long := make([]string, 0, len(args)+1)
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		long = append(long, "run")
+	}
+	for _, a := range args {
+		if len(a) > 2 && a[0] == '-' && a[1] != '-' {
+			a = "-" + a
+		}
+		long = append(long, a)
+	}
+	return long
 }
 
 // explain prints an error and returns its exit code.

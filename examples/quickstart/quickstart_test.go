@@ -275,7 +275,7 @@ func TestTrouble(t *testing.T) {
 		"unknown flag":          {[]string{"--nonsense"}, []string{"unknown flag --nonsense", "--help"}},
 		"no binaries there":     {[]string{"--bindir", t.TempDir()}, []string{"initdb is missing"}},
 		"unsupported major":     {[]string{"--bindir", old}, []string{"PostgreSQL 9", "majors 10 to 18"}},
-		"major not known":       {[]string{"--major", "9"}, []string{"--major 9", "10 to 18"}},
+		"major not known":       {[]string{"-major", "9"}, []string{"--major 9", "10 to 18"}},
 		"major not installed":   {[]string{"--major", "10"}, []string{"no usable PostgreSQL", "apt-get install postgresql", "--docker"}},
 		"busy port":             {[]string{"--port", port}, []string{"port " + port, "address already in use", "--port"}},
 		"no such directory":     {[]string{"--dir", "/no/such/place"}, []string{"no such file", "--dir"}},
