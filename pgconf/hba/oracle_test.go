@@ -2,6 +2,7 @@ package hba_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -83,10 +84,10 @@ func (j *judge) ours(t *testing.T, text string) []row {
 			database: j.array(t, r.Databases), user: j.array(t, r.Users), addr: r.Address.Text(), mask: r.Mask,
 		})
 	}
-	if errs, ok := err.(pgconf.SyntaxErrors); ok {
-		for _, e := range errs {
-			rows = append(rows, row{line: e.Line, bad: true})
-		}
+	var errs pgconf.SyntaxErrors
+	errors.As(err, &errs)
+	for _, e := range errs {
+		rows = append(rows, row{line: e.Line, bad: true})
 	}
 	return rows
 }
@@ -299,24 +300,30 @@ func TestOracleNames(t *testing.T) {
 // reload makes the server load its files, and waits until it has.
 func (j *judge) reload(t *testing.T) {
 	t.Helper()
-	var before, now time.Time
-	require.NoError(t, j.conn.QueryRow(t.Context(), "select pg_conf_load_time()").Scan(&before))
-	_, err := j.conn.Exec(t.Context(), "select pg_reload_conf()")
+	before, err := j.loadTime(t)
+	require.NoError(t, err)
+	_, err = j.conn.Exec(t.Context(), "select pg_reload_conf()")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		// A new session knows the postmaster's time, which it takes before it loads pg_hba.conf; the next one waits for that.
-		for range 2 {
-			c, err := pgx.Connect(t.Context(), j.server.Conninfo())
-			if err != nil {
-				return false
-			}
-			defer c.Close(t.Context())
-			if err := c.QueryRow(t.Context(), "select pg_conf_load_time()").Scan(&now); err != nil {
-				return false
-			}
+		now, err := j.loadTime(t)
+		if err != nil || !now.After(before) {
+			return false
 		}
-		return now.After(before)
+		_, err = j.loadTime(t)
+		return err == nil
 	}, 30*time.Second, 20*time.Millisecond)
+}
+
+// loadTime returns when the postmaster last read its configuration, as a new session knows it.
+func (j *judge) loadTime(t *testing.T) (at time.Time, err error) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), j.server.Conninfo())
+	if err != nil {
+		return at, err
+	}
+	err = c.QueryRow(t.Context(), "select pg_conf_load_time()").Scan(&at)
+	return at, errors.Join(err, c.Close(t.Context()))
 }
 
 // letsIn reports whether a connection is let in. Anything but "no pg_hba.conf entry" counts as a failure of the test.

@@ -1,6 +1,7 @@
 package hba_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -167,10 +168,10 @@ func TestParseVectors(t *testing.T) {
 // places returns line:col of each syntax error.
 func places(err error) []string {
 	var at []string
-	if errs, ok := err.(pgconf.SyntaxErrors); ok {
-		for _, e := range errs {
-			at = append(at, fmt.Sprintf("%d:%d", e.Line, e.Col))
-		}
+	var errs pgconf.SyntaxErrors
+	errors.As(err, &errs)
+	for _, e := range errs {
+		at = append(at, fmt.Sprintf("%d:%d", e.Line, e.Col))
 	}
 	return at
 }

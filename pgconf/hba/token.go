@@ -57,12 +57,6 @@ func (t Token) isOne() bool {
 		!strings.HasSuffix(string(t), `\`)
 }
 
-// keyword reports whether the token is this unquoted word.
-func (t Token) keyword(k Token) bool {
-	text, quoted := t.decode()
-	return !quoted && text == string(k)
-}
-
 // isSpecial reports whether a text means more than a name when it is not quoted, whatever the column.
 func isSpecial(text string) bool {
 	switch Token(text) {

@@ -53,7 +53,7 @@ func Installs() []Install {
 var versionText = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
 func majorOf(postgres string) (int, bool) {
-	out, err := exec.Command(postgres, "--version").Output()
+	out, err := exec.CommandContext(context.Background(), postgres, "--version").Output()
 	m := versionText.FindSubmatch(out)
 	if err != nil || m == nil {
 		return 0, false
@@ -69,7 +69,7 @@ type Server struct {
 	Data   string // data directory
 	Socket string // folder of the socket
 	cmd    *exec.Cmd
-	exited chan error
+	exited chan struct{} // closed when it has ended
 }
 
 // User is the database superuser.
@@ -161,7 +161,7 @@ func start(in Install) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, exited: make(chan error, 1)}
+	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, exited: make(chan struct{})}
 	initdb := s.command(cred, "initdb", "-D", s.Data, "-U", User, "-A", "trust", "-E", "SQL_ASCII", "--locale=C", "-N")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -195,7 +195,8 @@ func (s *Server) launch() error {
 		err := s.cmd.Start()
 		started <- err
 		if err == nil {
-			s.exited <- s.cmd.Wait()
+			_ = s.cmd.Wait() // the state is in cmd
+			close(s.exited)
 		}
 	}()
 	return <-started
@@ -203,7 +204,7 @@ func (s *Server) launch() error {
 
 // command prepares a program of the server that runs in the folder of the socket, as the unprivileged user if cred is set.
 func (s *Server) command(cred *syscall.Credential, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(s.Bin(name), args...)
+	cmd := exec.CommandContext(context.Background(), s.Bin(name), args...)
 	cmd.Dir = s.Socket
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGHOST="+s.Socket)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
@@ -243,9 +244,8 @@ func (s *Server) waitReady() error {
 			return err
 		}
 		select {
-		case err := <-s.exited:
-			s.exited <- err
-			return fmt.Errorf("server ended: %w", err)
+		case <-s.exited:
+			return fmt.Errorf("server ended: %s", s.cmd.ProcessState)
 		case <-ctx.Done():
 			return fmt.Errorf("server not ready: %w: %s", ctx.Err(), strings.TrimSpace(string(out)))
 		case <-tick.C:
