@@ -57,13 +57,13 @@ func newPlace(ctx context.Context, cmd runCommand) (*place, error) {
 		return nil, usageError{err}
 	}
 	p := &place{dir: dir, keep: cmd.Keep}
-	if err := p.prepare(ctx, cmd); err != nil {
+	if err := p.prepare(cmd); err != nil {
 		return nil, errors.Join(err, p.leave(ctx))
 	}
 	return p, nil
 }
 
-func (p *place) prepare(ctx context.Context, cmd runCommand) error {
+func (p *place) prepare(cmd runCommand) error {
 	lock, err := lockFile(filepath.Join(p.dir, lockName), os.O_CREATE)
 	if err != nil {
 		return usageError{err}

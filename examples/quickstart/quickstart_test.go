@@ -53,7 +53,7 @@ func begin(t *testing.T, executable string, args ...string) *program {
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // see above
 	p := &program{dir: dir, events: make(chan story.Event, 1000), stderr: &bytes.Buffer{}}
-	p.cmd = exec.Command(executable, append([]string{"--json", "--rows=50", "--dir=" + dir}, args...)...) //nolint:noctx // ended below
+	p.cmd = exec.Command(executable, append([]string{"--json", "--rows=50", "--dir=" + dir}, args...)...)
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
 	p.cmd.Stderr = p.stderr
 	out, err := p.cmd.StdoutPipe()
@@ -259,7 +259,7 @@ func guardOf(t *testing.T, p *program) int {
 
 // Trouble before anything starts: exit code 2, and a message that says what to do.
 func TestTrouble(t *testing.T) {
-	busy, err := net.Listen("tcp", loopback+":0") //nolint:noctx // it does not block
+	busy, err := net.Listen("tcp", loopback+":0")
 	require.NoError(t, err)
 	defer busy.Close()
 	port := strconv.Itoa(busy.Addr().(*net.TCPAddr).Port)

@@ -123,7 +123,7 @@ func (s *stage) cloneStandby(ctx context.Context, id topology.NodeID) error {
 
 // waitStreaming waits until the upstream of a node reports that it streams.
 func (s *stage) waitStreaming(ctx context.Context, id topology.NodeID) error {
-	return until(ctx, patience, string(id)+" streams", func(ctx context.Context) error {
+	return until(ctx, string(id)+" streams", func(ctx context.Context) error {
 		o, _ := s.Observe(ctx).Node(id)
 		switch {
 		case o.Err != nil:
@@ -151,7 +151,7 @@ func (s *stage) enableSync(ctx context.Context) error {
 	if err := s.nodes[Master].Reload(ctx); err != nil {
 		return err
 	}
-	return until(ctx, patience, "the cascade is synchronous", func(ctx context.Context) error {
+	return until(ctx, "the cascade is synchronous", func(ctx context.Context) error {
 		o, _ := s.Observe(ctx).Node(Master)
 		for _, sender := range o.Senders {
 			if sender.Name == string(Cascade) && sender.SyncState == "sync" {
@@ -171,7 +171,7 @@ func (s *stage) proveArchive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = until(ctx, patience, "segment "+segment+" is archived", func(ctx context.Context) error {
+	err = until(ctx, "segment "+segment+" is archived", func(ctx context.Context) error {
 		return s.sql(ctx, Master, "postgres", func(conn *pgx.Conn) error {
 			var archived, failed string
 			var failures int
@@ -225,7 +225,7 @@ func (s *stage) clientConfig() (*pgx.ConnConfig, error) {
 // waitRows waits until the client has had more rows acknowledged.
 func (s *stage) waitRows(ctx context.Context, more int) error {
 	goal := s.client.ledger.count() + more
-	err := until(ctx, patience, fmt.Sprintf("%d more rows are committed", more), func(context.Context) error {
+	err := until(ctx, fmt.Sprintf("%d more rows are committed", more), func(context.Context) error {
 		n := s.client.ledger.count()
 		s.emit(Event{Kind: KindRows, Rows: n, Expected: goal})
 		if n < goal {
@@ -375,7 +375,7 @@ func (s *stage) catchUp(ctx context.Context, id topology.NodeID) error {
 	if id == primary.ID {
 		return leader.Err
 	}
-	return until(ctx, patience, string(id)+" replays up to "+leader.Position.String(), func(ctx context.Context) error {
+	return until(ctx, string(id)+" replays up to "+leader.Position.String(), func(ctx context.Context) error {
 		o, _ := s.Observe(ctx).Node(id)
 		if o.Err != nil {
 			return o.Err

@@ -79,8 +79,8 @@ func (s *stage) emit(e Event) {
 	s.cfg.Emit(e)
 }
 
-// decided prints changes of phase, and reasons that are new.
-func (s *stage) decided(at time.Time, from failover.Phase, d failover.Decision) {
+// decided prints changes of phase, and notes when they happened.
+func (s *stage) decided(_ time.Time, from failover.Phase, d failover.Decision) {
 	if from == d.State.Phase && len(d.Effects) == 0 {
 		return
 	}
@@ -90,7 +90,6 @@ func (s *stage) decided(at time.Time, from failover.Phase, d failover.Decision) 
 	}
 	s.emit(Event{Kind: KindDecision, From: string(from), To: string(d.State.Phase), Reasons: reasons})
 	s.clock.entered(d.State.Phase, time.Now())
-	_ = at
 }
 
 // lines turns a tree into what an event carries.

@@ -143,9 +143,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// until asks again and again until cond returns nil, at most for limit; then the last answer is part of the error.
-func until(ctx context.Context, limit time.Duration, what string, cond func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not within %v", limit))
+// until asks again and again until cond returns nil, at most for [patience]; then the last answer is part of the error.
+func until(ctx context.Context, what string, cond func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not within %v", patience))
 	defer cancel()
 	var last error
 	for {

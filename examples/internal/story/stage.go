@@ -43,18 +43,17 @@ const patience = time.Minute
 
 // stage is a story while it plays.
 type stage struct {
-	cfg         Config
-	shape       topology.Cluster
-	nodes       map[topology.NodeID]*pgnode.Node
-	replication topology.Replication
-	passwords   map[string]string // by role
-	probe       *pgprobe.Prober
-	driver      *failover.Driver
-	state       failover.State
-	clock       clock
-	client      *client
-	stopClient  func()
-	report      Report
+	cfg        Config
+	shape      topology.Cluster
+	nodes      map[topology.NodeID]*pgnode.Node
+	passwords  map[string]string // by role
+	probe      *pgprobe.Prober
+	driver     *failover.Driver
+	state      failover.State
+	clock      clock
+	client     *client
+	stopClient func()
+	report     Report
 
 	emitting    sync.Mutex
 	step, steps int
