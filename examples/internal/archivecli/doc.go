@@ -41,6 +41,10 @@
 // restore_command must not look like the end of the archive.
 //
 // Whether the server is a standby, fetch decides by the data directory: standby.signal exists (12+), or recovery.conf
-// says standby_mode = on (up to 11). --standby and --no-standby overrule it. Note that a standby asks for a few more
-// files while it is being promoted, and then, too, takes "cannot tell" for an answer.
+// says standby_mode = on (up to 11). --standby and --no-standby overrule it.
+//
+// What keeps a standby running has a price, because the server then takes "cannot tell" for "not there". If a standby
+// starts, or is promoted, while the archive is unreachable, it does not learn of newer timelines from it. A standby
+// that also streams hears of them from its primary. One that lives on the archive alone can replay the old timeline
+// past the switch once the archive is back, and must then be rebuilt: give it --no-standby to make it stop instead.
 package archivecli

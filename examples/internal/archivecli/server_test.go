@@ -38,14 +38,18 @@ func story(t *testing.T, in install) {
 	b := newBench(t, in)
 	primary := b.initdb()
 	primary.start("archive_mode=on", "archive_command="+b.command("push", `"%p"`))
-	b.run("pg_basebackup", "-h", b.sock, "-D", b.path("backup"), "-X", "none", "-c", "fast")
+	b.run("pg_basebackup", "-h", primary.sock, "-D", b.path("backup"), "-X", "none", "-c", "fast")
 	var segments []string // the one that holds table i is segments[i-1]
 	for i := range 8 {
 		primary.sql(fmt.Sprintf("create table t_%d as select generate_series(1, 1000)", i+1))
 		segments = append(segments, primary.sql("select pg_walfile_name(pg_current_wal_lsn())"))
+		primary.sql(fmt.Sprintf("select pg_create_restore_point('after_t_%d')", i+1))
 		primary.sql("select pg_switch_wal()")
 	}
 	b.waitFor("the last segment to be archived", func() bool { return b.archived(segments[7]) })
+	backups, err := filepath.Glob(filepath.Join(b.archive, "*.backup"))
+	require.NoError(t, err)
+	require.Len(t, backups, 1)
 
 	b.step("positions_as_the_server_reads_them", func(t *testing.T) { lsnOracle(t, primary) })
 	b.step("cleanup_as_pg_archivecleanup", func(t *testing.T) { cleanupOracle(t, b) })
@@ -88,24 +92,45 @@ func story(t *testing.T, in install) {
 		s.stop()
 	})
 	b.step("restore_and_archive_the_new_timeline", func(t *testing.T) {
-		s := b.restoreWith("pitr", "recovery.signal", "restore_command="+b.command("fetch", `"%f" "%p"`),
-			"archive_mode=on", "archive_command="+b.command("push", `"%p"`))
+		s := b.server("pitr")
+		b.run("cp", "-a", b.path("backup"), s.data)
+		s.setRestore("recovery.signal", "restore_command="+b.command("fetch", `"%f" "%p"`),
+			"recovery_target_name=after_t_8", "recovery_target_action=promote")
+		s.start("archive_mode=on", "archive_command="+b.command("push", `"%p"`))
 		s.waitPromoted()
 		require.Equal(t, "8", s.tables())
 		s.sql("create table t_9 as select generate_series(1, 1000)")
 		first := s.sql("select pg_walfile_name(pg_current_wal_lsn())")
 		s.sql("select pg_switch_wal()")
 		b.waitFor("the new timeline to be archived", func() bool { return b.archived(first) && b.archived("00000002.history") })
-		require.True(t, strings.HasPrefix(first, "00000002"))
+		require.Equal(t, "00000002"+segments[7][8:], first, "the new timeline begins in the middle of the old one's segment")
 		s.stop()
 	})
 	b.step("standby_waits_for_the_archive", func(t *testing.T) {
-		require.NoError(t, os.Rename(b.archive, b.archive+".away"))
-		s := b.restore("standby", "standby.signal", "restore_command="+b.command("fetch", `"%f" "%p"`))
+		once := b.path("gone-once") // later than the history file: a standby takes what it cannot read for what is not there
+		away := fmt.Sprintf(`test "%%f" != %s || test -e %s || { touch %s; mv %s %s.away; }; `, segments[4], once, once, b.archive, b.archive)
+		s := b.restore("standby", "standby.signal", "restore_command="+away+b.command("fetch", `"%f" "%p"`))
 		b.waitFor("the standby to ask in vain", func() bool { return strings.Count(s.log(), "cannot fetch") > 3 })
 		require.NoError(t, os.Rename(b.archive+".away", b.archive))
 		b.waitFor("the standby to replay both timelines", func() bool { return s.trySQL("select count(*) from pg_tables where tablename like 't\\_%'") == "9" })
 		require.Equal(t, "t", s.sql("select pg_is_in_recovery()"))
+		s.stop()
+	})
+	b.step("promoted_standby_archives_its_partial_segment", func(t *testing.T) {
+		b.archive = b.mkdir("archive2")
+		settings := []string{"archive_mode=on", "archive_command=" + b.command("push", `"%p"`)}
+		primary.start(settings...)
+		s := b.server("streaming")
+		b.run("pg_basebackup", "-h", primary.sock, "-D", s.data, "-X", "stream", "-c", "fast")
+		s.setRestore("standby.signal", "primary_conninfo=host="+primary.sock+" user="+b.account)
+		s.start(settings...)
+		primary.sql("create table p as select 1")
+		last := primary.sql("select pg_walfile_name(pg_current_wal_lsn())")
+		b.waitFor("the standby to catch up", func() bool { return s.trySQL("select count(*) from p") == "1" })
+		require.NoError(t, primary.process.Process.Signal(syscall.SIGQUIT)) // no shutdown, no switch to a new segment
+		primary.waitEnded()
+		b.run("pg_ctl", "promote", "-D", s.data)
+		b.waitFor("the partial segment to be archived", func() bool { return b.archived(last+".partial") && b.archived("00000002.history") })
 		s.stop()
 	})
 }
@@ -145,6 +170,9 @@ func lsnOracle(t *testing.T, s *server) {
 }
 
 func cleanupOracle(t *testing.T, b *bench) {
+	if !fileExists(filepath.Join(b.in.bin, "pg_archivecleanup")) {
+		skipOrFail(t, "no pg_archivecleanup in "+b.in.bin)
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	extensions := []string{"", "", "", ".partial", ".gz", ".00000028.backup", ".tmp"}
 	name := func() string {
@@ -213,13 +241,13 @@ func skipOrFail(t *testing.T, why string) {
 
 // bench is a folder with the built command, an archive and servers, all owned by a user that PostgreSQL accepts.
 type bench struct {
-	t             *testing.T
-	in            install
-	root          string
-	archive, sock string
-	binary        string
-	credential    *syscall.Credential // nil: this user
-	account       string
+	t          *testing.T
+	in         install
+	root       string
+	archive    string
+	binary     string
+	credential *syscall.Credential // nil: this user
+	account    string
 }
 
 func newBench(t *testing.T, in install) *bench {
@@ -230,7 +258,7 @@ func newBench(t *testing.T, in install) *bench {
 	b.dropPrivileges()
 	out, err := exec.Command("go", "build", "-o", b.binary, "github.com/understudy-ha/understudy/examples/walarchive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	b.archive, b.sock = b.mkdir("archive"), b.mkdir("sock")
+	b.archive = b.mkdir("archive")
 	return b
 }
 
@@ -343,51 +371,54 @@ func (b *bench) initdb() *server {
 }
 
 func (b *bench) server(name string) *server {
-	return &server{b: b, data: b.path(name), logFile: b.path(name + ".log")}
+	return &server{b: b, data: b.path(name), sock: b.mkdir(name + ".sock"), logFile: b.path(name + ".log")}
 }
 
 // restore starts a copy of the base backup that does not archive.
-func (b *bench) restore(name, signalFile, restoreCommand string) *server {
-	return b.restoreWith(name, signalFile, restoreCommand, "archive_mode=off")
-}
-
-func (b *bench) restoreWith(name, signalFile, restoreCommand string, settings ...string) *server {
+func (b *bench) restore(name, signalFile string, settings ...string) *server {
 	b.t.Helper()
 	s := b.server(name)
 	b.run("cp", "-a", b.path("backup"), s.data)
-	s.setRestore(signalFile, restoreCommand)
-	s.start(settings...)
+	s.setRestore(signalFile, settings...)
+	s.start("archive_mode=off")
 	return s
 }
 
 type server struct {
 	b       *bench
 	data    string
+	sock    string // folder of its socket, so that each can have the default port
 	logFile string
 	restore []string // settings, 12+
 	process *exec.Cmd
 	ended   chan struct{}
 }
 
-// setRestore says what to recover, in the way of the major.
-func (s *server) setRestore(signalFile, restoreCommand string) {
+// setRestore says what to recover, each setting as name=value, in the way of the major.
+func (s *server) setRestore(signalFile string, settings ...string) {
 	s.b.t.Helper()
+	settings = append(settings, "recovery_target_timeline=latest")
 	if s.b.in.major >= 12 {
 		s.b.run("touch", filepath.Join(s.data, signalFile))
-		s.restore = []string{restoreCommand}
+		s.restore = settings
 		return
 	}
-	name, value, _ := strings.Cut(restoreCommand, "=")
-	text := fmt.Sprintf("%s = '%s'\nrecovery_target_timeline = 'latest'\n", name, strings.ReplaceAll(value, "'", "''"))
-	if signalFile == "standby.signal" {
-		text += "standby_mode = 'on'\n"
+	var text strings.Builder
+	for _, setting := range settings {
+		name, value, _ := strings.Cut(setting, "=")
+		fmt.Fprintf(&text, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
 	}
-	require.NoError(s.b.t, os.WriteFile(filepath.Join(s.data, "recovery.conf"), []byte(text), 0o644))
+	if signalFile == "standby.signal" {
+		text.WriteString("standby_mode = 'on'\n")
+	}
+	conf := filepath.Join(s.data, "recovery.conf")
+	s.b.run("touch", conf) // as the server's user, who will rename it
+	require.NoError(s.b.t, os.WriteFile(conf, []byte(text.String()), 0o600))
 }
 
 func (s *server) start(settings ...string) {
 	s.b.t.Helper()
-	args := []string{"-D", s.data, "-k", s.b.sock, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "wal_level=replica",
+	args := []string{"-D", s.data, "-k", s.sock, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "wal_level=replica",
 		"-c", "hot_standby=on", "-c", "wal_retrieve_retry_interval=200ms", "-c", "logging_collector=off"}
 	for _, setting := range append(settings, s.restore...) {
 		args = append(args, "-c", setting)
@@ -452,7 +483,7 @@ func (s *server) log() string {
 }
 
 func (s *server) psql(query string) *exec.Cmd {
-	return s.b.cmd("psql", "-X", "-h", s.b.sock, "-U", s.b.account, "-d", "postgres", "-Atqc", query)
+	return s.b.cmd("psql", "-X", "-h", s.sock, "-U", s.b.account, "-d", "postgres", "-Atqc", query)
 }
 
 func (s *server) sql(query string) string {
