@@ -1,7 +1,7 @@
 // Package topology says what a PostgreSQL cluster should look like and what it does look like.
 //
 // [Cluster] is the desired shape: nodes, and who streams from whom. It is a value, checked by [Cluster.Validate], and it
-// answers what each node's configuration must be: [Cluster.Settings] for postgresql.conf, [Cluster.Access] for pg_hba.conf.
+// answers what each node's configuration must be: [Cluster.Settings] for postgresql.conf, [Access] for pg_hba.conf.
 //
 //	c := topology.Cluster{
 //		Name: "orders",
@@ -18,6 +18,16 @@
 //
 // The package is pure: it reads no clock, opens no connection and writes no file. Observing is done by topology/pgprobe,
 // running commands and writing files by topology/host and topology/pgnode.
+//
+// # What a tree can be wrong about
+//
+// The answers of the nodes come within a second or so of each other, not at one moment. While a standby changes its upstream, a
+// tree may show it detached, or still where it was; the next one is right. A row that an upstream keeps of a connection that
+// has broken does not count against the standby's own word. Two nodes that both accept writes are both shown as primaries:
+// which of them is the right one is not to be seen from a tree.
+//
+// A standby's position is what it knows it has. One that has just started replays what lies in its pg_wal before it asks its
+// upstream for more, so for a while it may have more than it says.
 //
 // # What it does not do yet
 //

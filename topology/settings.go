@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,12 +28,15 @@ type Replication struct {
 
 // Settings returns what postgresql.conf of node id must say, for a server of the given major (10 or later). They are the
 // same whether the node is primary or standby, so that a promotion changes no file: what a node needs as a primary is in
-// place before it becomes one. Of these, listen_addresses, port, wal_level, archive_mode, max_wal_senders,
-// max_replication_slots, hot_standby and wal_log_hints need a restart when they change, the others a reload.
+// place before it becomes one. Of these, archive_mode, cluster_name, hot_standby, max_replication_slots, max_wal_senders,
+// port, wal_level and wal_log_hints need a restart when they change, the others a reload.
 func (c Cluster) Settings(id NodeID, major int, r Replication) (map[string]string, error) {
 	n, ok := c.Node(id)
 	if !ok {
 		return nil, fmt.Errorf("node %q is not in cluster %q", id, c.Name)
+	}
+	if major < 10 {
+		return nil, fmt.Errorf("PostgreSQL %d: settings are known from 10 on", major)
 	}
 	_, port := n.Address()
 	settings := map[string]string{
@@ -66,8 +70,9 @@ func (c Cluster) Settings(id NodeID, major int, r Replication) (map[string]strin
 func (c Cluster) senders() int { return max(10, 2*len(c.Nodes)+2) }
 
 // SyncStandbyNames renders synchronous_standby_names so that the primary waits for the first n of names that are
-// connected, in that order. No names give the empty string: commits wait for nobody. Names are quoted, which every major
-// accepts.
+// connected, in that order; n below 1 counts as 1, because the server knows no less. With fewer names than n every commit waits
+// for ever. No names give the empty string: commits wait for nobody. Names are quoted, which every major accepts; the server
+// compares them without regard to case.
 func SyncStandbyNames(n int, names []NodeID) string {
 	if len(names) == 0 {
 		return ""
@@ -76,10 +81,11 @@ func SyncStandbyNames(n int, names []NodeID) string {
 	for i, name := range names {
 		quoted[i] = `"` + strings.ReplaceAll(string(name), `"`, `""`) + `"`
 	}
-	return "FIRST " + strconv.Itoa(n) + " (" + strings.Join(quoted, ", ") + ")"
+	return "FIRST " + strconv.Itoa(max(n, 1)) + " (" + strings.Join(quoted, ", ") + ")"
 }
 
-// UpstreamConninfo returns primary_conninfo for node id: how it reaches its upstream, under its own name.
+// UpstreamConninfo returns primary_conninfo for node id: how it reaches its upstream, under its own name. An empty Passfile is
+// left out; libpq then looks in the home directory of the server's OS user.
 func (c Cluster) UpstreamConninfo(id NodeID, r Replication) (conninfo.Info, error) {
 	n, ok := c.Node(id)
 	if !ok {
@@ -89,16 +95,18 @@ func (c Cluster) UpstreamConninfo(id NodeID, r Replication) (conninfo.Info, erro
 	if !ok {
 		return conninfo.Info{}, fmt.Errorf("node %s has no upstream", id)
 	}
-	host, port := up.Address()
-	var info conninfo.Info
-	for _, kv := range [][2]string{
-		{"host", host}, {"port", strconv.Itoa(port)}, {"user", r.User}, {"passfile", r.Passfile},
-		{"application_name", string(n.ID)}, {"connect_timeout", "5"},
-	} {
-		info = info.With(kv[0], kv[1])
+	if r.User == "" {
+		return conninfo.Info{}, errNoUser
 	}
-	return info, nil
+	host, port := up.Address()
+	info := new(conninfo.Info).With("host", host).With("port", strconv.Itoa(port)).With("user", r.User)
+	if r.Passfile != "" {
+		info = info.With("passfile", r.Passfile)
+	}
+	return info.With("application_name", string(n.ID)).With("connect_timeout", "5"), nil
 }
+
+var errNoUser = errors.New("Replication.User is empty")
 
 // Client is who may connect to which database from where.
 type Client struct {
@@ -109,9 +117,12 @@ type Client struct {
 
 // Access returns the records of pg_hba.conf that every node needs: the replication role from the addresses of its peers (all
 // of them, since any node may become the upstream of any other), and the clients. Everyone authenticates with
-// SCRAM-SHA-256; who is not listed is refused, and there is no rule for the Unix socket. Peers are addresses in CIDR form;
-// one that stands there twice gives one record.
+// SCRAM-SHA-256; who is not listed is refused, and there is no rule for the Unix socket. Names are names and nothing else: a
+// client called all is a role of that name. Peers are addresses in CIDR form; one that stands there twice gives one record.
 func Access(r Replication, peers []string, clients []Client) ([]hba.Record, error) {
+	if r.User == "" {
+		return nil, errNoUser
+	}
 	var records []hba.Record
 	add := func(database hba.Token, user string, addresses []string) error {
 		for _, address := range addresses {
@@ -123,6 +134,9 @@ func Access(r Replication, peers []string, clients []Client) ([]hba.Record, erro
 				Type: hba.Host, Databases: []hba.Token{database}, Users: []hba.Token{hba.Name(user)},
 				Address: hba.CIDR(prefix), Method: hba.ScramSHA256,
 			}
+			if err := record.Validate(); err != nil {
+				return err
+			}
 			if !slices.ContainsFunc(records, record.Equal) {
 				records = append(records, record)
 			}
@@ -133,6 +147,9 @@ func Access(r Replication, peers []string, clients []Client) ([]hba.Record, erro
 		return nil, err
 	}
 	for _, c := range clients {
+		if c.User == "" || c.Database == "" {
+			return nil, fmt.Errorf("client %q of database %q: both names are needed", c.User, c.Database)
+		}
 		if err := add(hba.Name(c.Database), c.User, c.Addresses); err != nil {
 			return nil, err
 		}

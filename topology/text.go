@@ -46,14 +46,35 @@ func (p *Place) columns() []string {
 	if o.Err != nil {
 		return []string{string(p.Role), "no answer", "-", "-", "-", "-", "-"}
 	}
-	columns := []string{string(p.Role), p.State(), strconv.Itoa(int(o.Timeline)), o.Position.String()}
-	if p.Link == nil {
-		return append(columns, "-", "-", "-")
+	columns := []string{string(p.Role), p.State(), "-", "-"}
+	if o.Timeline != 0 {
+		columns[2] = strconv.FormatUint(uint64(o.Timeline), 10)
 	}
-	return append(columns, Bytes(p.Link.FlushBytes), Bytes(p.Link.ReplayBytes), p.Link.ReplayTime.Round(time.Millisecond).String())
+	if o.Position != 0 {
+		columns[3] = o.Position.String()
+	}
+	return append(columns, p.Link.columns()...)
 }
 
-// State returns one or two words: what the node is doing, and for a synchronous standby that the primary waits for it.
+// columns returns the three lags; "-" stands for what is not known.
+func (l *Link) columns() []string {
+	columns := []string{"-", "-", "-"}
+	if l == nil {
+		return columns
+	}
+	if l.FlushBytes >= 0 {
+		columns[0] = Bytes(l.FlushBytes)
+	}
+	if l.ReplayBytes >= 0 {
+		columns[1] = Bytes(l.ReplayBytes)
+		columns[2] = l.ReplayTime.Round(time.Millisecond).String()
+	}
+	return columns
+}
+
+// State returns a few words: what the node is doing, and for a synchronous standby that the primary waits for it. A standby
+// that says it streams, but that no upstream which answers confirms, is "unconfirmed"; one without a WAL receiver is "detached";
+// "in a loop" are standbys that follow each other.
 func (p *Place) State() string {
 	switch {
 	case p.Observation.Err != nil:
@@ -62,6 +83,10 @@ func (p *Place) State() string {
 		return "read-only"
 	case p.Role == RolePrimary:
 		return "read-write"
+	case p.loop:
+		return "in a loop"
+	case p.Link == nil && p.Observation.Receiver != nil:
+		return p.Observation.Receiver.Status + ", unconfirmed"
 	case p.Link == nil:
 		return "detached"
 	case p.Link.SyncState == "async":
@@ -71,14 +96,14 @@ func (p *Place) State() string {
 	}
 }
 
-// Bytes writes an amount for people, with the units of PostgreSQL: 0 B, 312 B, 64.0 kB, 1.5 MB.
+// Bytes writes an amount for people, in units of 1024 as PostgreSQL has them: 0 B, 312 B, 64.0 kB, 1.5 MB.
 func Bytes(n int64) string {
-	const units = "kMGTP"
+	const units = "kMGTPE"
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)
 	}
 	f, unit := float64(n)/1024, 0
-	for f >= 1024 && unit < len(units)-1 {
+	for f >= 1023.95 && unit < len(units)-1 { // which would be printed as 1024.0
 		f, unit = f/1024, unit+1
 	}
 	return fmt.Sprintf("%.1f %cB", f, units[unit])

@@ -1,0 +1,258 @@
+package topology
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/understudy-ha/understudy/walarchive/wal"
+)
+
+// Role is what a node is at the moment, from the facts.
+type Role string
+
+// The roles.
+const (
+	RolePrimary    Role = "primary"    // accepts writes: not in recovery
+	RoleCascading  Role = "cascading"  // a standby with at least one standby streaming from it
+	RoleStandby    Role = "standby"    // follows and has nobody below it
+	RoleDownstream Role = "downstream" // a standby that follows a standby
+	RoleUnknown    Role = "unknown"    // did not answer; may be anything
+)
+
+// Place is a node in the observed tree.
+type Place struct {
+	Node        Node
+	Observation Observation
+	Role        Role
+	Link        *Link // to the upstream; nil for a root
+	Children    []*Place
+
+	loop bool // a root only because its upstreams lead back to it
+}
+
+// Link is a replication connection as the upstream reports it, and what the two ends differ by.
+type Link struct {
+	State     string // pg_stat_replication.state
+	SyncState string // pg_stat_replication.sync_state
+
+	// FlushBytes and ReplayBytes are how far the standby is behind the position of its upstream, in bytes. Position and
+	// row are read one after the other, so a small figure on a busy cluster is noise. -1 means not known: a standby that
+	// has just connected has not said yet how far it is.
+	FlushBytes, ReplayBytes int64
+
+	// ReplayTime is the time between a commit on the upstream and its replay here, as the upstream measured it last. Zero
+	// when the standby has replayed everything.
+	ReplayTime time.Duration
+}
+
+// Tree is the observed shape. Several roots are normal while nodes are unknown or detached; more than one root with
+// [RolePrimary] is a split brain.
+type Tree struct {
+	Roots []*Place
+}
+
+// Derive puts observations together. The result does not depend on the order of the observations; of the order of the
+// cluster's nodes only that of siblings and roots does. Every node is in it once.
+//
+// Who is below whom is taken from pg_stat_replication of the upstream, which knows its standbys by name. An upstream that
+// lost a standby keeps its row until wal_sender_timeout, so a row does not count if the standby itself says otherwise: that it is
+// no standby, has no WAL receiver, or streams from another node. Rows of a backup never count. What no row places is a root.
+func Derive(c Cluster, s Status) Tree {
+	places := make(map[NodeID]*Place, len(c.Nodes))
+	for _, n := range c.Nodes {
+		o, ok := s.Node(n.ID)
+		if !ok {
+			o = Observation{Node: n.ID, Err: errNotAsked}
+		}
+		places[n.ID] = &Place{Node: n, Observation: o, Role: RoleUnknown}
+	}
+	below := map[NodeID]claim{}
+	for _, up := range places {
+		for _, mine := range c.claims(up, places) {
+			id := NodeID(mine.sender.Name)
+			if other, taken := below[id]; !taken || mine.compare(other) > 0 {
+				below[id] = mine
+			}
+		}
+	}
+	return grow(c, places, below)
+}
+
+// claim is a row of pg_stat_replication on an upstream: it says that a standby streams from there.
+type claim struct {
+	up     NodeID
+	at     wal.LSN // position of the upstream
+	sender Sender
+	named  bool // the standby, too, says that it streams from there
+}
+
+// claims returns the rows of an upstream that say something about nodes of the cluster.
+func (c Cluster) claims(up *Place, places map[NodeID]*Place) []claim {
+	var all []claim
+	for _, sender := range up.Observation.Senders {
+		child, ok := places[NodeID(sender.Name)]
+		if !ok || child == up || up.Observation.Err != nil || sender.State == "backup" {
+			continue
+		}
+		o := child.Observation
+		if o.Err != nil || !o.InRecovery || o.Receiver == nil {
+			continue
+		}
+		named, known := c.at(o.Receiver.Host, o.Receiver.Port)
+		if known && named != up.Node.ID {
+			continue
+		}
+		all = append(all, claim{up.Node.ID, up.Observation.Position, sender, known})
+	}
+	return all
+}
+
+// at returns the node that is reached at an address.
+func (c Cluster) at(host string, port int) (NodeID, bool) {
+	for _, n := range c.Nodes {
+		if h, p := n.Address(); h == host && p == port {
+			return n.ID, true
+		}
+	}
+	return "", false
+}
+
+// compare orders the claims on one standby, the most credible last. An old row beside the one of a new connection has not
+// come as far. What remains after that only makes the order total.
+func (a claim) compare(b claim) int {
+	x, y := a.sender, b.sender
+	return cmp.Or(
+		order(a.named, b.named),
+		order(x.State == "streaming", y.State == "streaming"),
+		cmp.Compare(x.Flushed, y.Flushed),
+		cmp.Compare(x.Sent, y.Sent),
+		cmp.Compare(x.Replayed, y.Replayed),
+		cmp.Compare(x.Written, y.Written),
+		cmp.Compare(x.State, y.State),
+		cmp.Compare(x.SyncState, y.SyncState),
+		cmp.Compare(y.ReplayLag, x.ReplayLag),
+		cmp.Compare(b.up, a.up),
+	)
+}
+
+// order is cmp.Compare for false and true.
+func order(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
+		return -1
+	}
+}
+
+// link measures a standby against its upstream.
+func (a claim) link() *Link {
+	l := &Link{
+		State:       a.sender.State,
+		SyncState:   a.sender.SyncState,
+		FlushBytes:  behind(a.at, a.sender.Flushed),
+		ReplayBytes: behind(a.at, a.sender.Replayed),
+	}
+	if l.ReplayBytes > 0 {
+		l.ReplayTime = a.sender.ReplayLag
+	}
+	return l
+}
+
+// behind is a distance in bytes, or -1 if one of the positions is not known.
+func behind(ahead, at wal.LSN) int64 {
+	switch {
+	case ahead == 0 || at == 0:
+		return -1
+	case at >= ahead:
+		return 0
+	default:
+		return int64(ahead - at)
+	}
+}
+
+// grow links the places to a forest and names their roles.
+func grow(c Cluster, places map[NodeID]*Place, below map[NodeID]claim) Tree {
+	var t Tree
+	seen := map[NodeID]bool{}
+	for _, n := range c.Nodes {
+		p := places[n.ID]
+		if seen[n.ID] {
+			continue // the cluster is not valid; still every node is there once
+		}
+		seen[n.ID] = true
+		mine, ok := below[n.ID]
+		p.loop = ok && closesLoop(below, n.ID)
+		if !ok || p.loop {
+			t.Roots = append(t.Roots, p)
+			continue
+		}
+		p.Link = mine.link()
+		places[mine.up].Children = append(places[mine.up].Children, p)
+	}
+	for id, p := range places {
+		p.Role = role(p, places[below[id].up])
+	}
+	return t
+}
+
+// closesLoop reports whether following the upstreams from id comes back to id, and id is the first by name of those on the
+// way: that one is the root of the loop. Standbys that were configured to follow each other do form one, and wait for ever.
+func closesLoop(below map[NodeID]claim, id NodeID) bool {
+	first, at := id, id
+	for range below {
+		up, ok := below[at]
+		if !ok {
+			return false
+		}
+		at = up.up
+		if at == id {
+			return first == id
+		}
+		first = min(first, at)
+	}
+	return false // it leads into a loop that it is not part of
+}
+
+func role(p, up *Place) Role {
+	switch {
+	case p.Observation.Err != nil:
+		return RoleUnknown
+	case !p.Observation.InRecovery:
+		return RolePrimary
+	case len(p.Children) > 0:
+		return RoleCascading
+	case up != nil && up.Observation.InRecovery:
+		return RoleDownstream
+	default:
+		return RoleStandby
+	}
+}
+
+// Places returns every node of the tree, parents before children.
+func (t Tree) Places() []*Place {
+	var all []*Place
+	var walk func([]*Place)
+	walk = func(ps []*Place) {
+		for _, p := range ps {
+			all = append(all, p)
+			walk(p.Children)
+		}
+	}
+	walk(t.Roots)
+	return all
+}
+
+// Primaries returns the nodes that are not in recovery. More than one is a split brain; none is an outage, or doubt if any
+// node is unknown.
+func (t Tree) Primaries() []*Place {
+	var all []*Place
+	for _, p := range t.Places() {
+		if p.Role == RolePrimary {
+			all = append(all, p)
+		}
+	}
+	return all
+}
