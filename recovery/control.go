@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -14,8 +12,9 @@ import (
 // ControlFile is where a data directory keeps its control data, relative to it.
 const ControlFile = "global/pg_control"
 
-// State is what the server noted about itself last (DBState in pg_control.h). Only [StateShutDown] and
-// [StateShutDownInRecovery] mean a clean end; a killed server leaves [StateInArchiveRecovery] or [StateInProduction].
+// State is what the server noted about itself last (DBState in pg_control.h). Only [StateShutDown], of a primary, and
+// [StateShutDownInRecovery], of a standby, mean a clean end. A killed server leaves what it was doing, mostly
+// [StateInProduction] or [StateInArchiveRecovery].
 type State uint32
 
 // The states, with pg_controldata's words for them.
@@ -35,7 +34,7 @@ var stateNames = [...]string{
 
 // String returns pg_controldata's words.
 func (s State) String() string {
-	if int(s) < len(stateNames) {
+	if s < State(len(stateNames)) {
 		return stateNames[s]
 	}
 	return fmt.Sprintf("unrecognized state %d", uint32(s))
@@ -44,25 +43,27 @@ func (s State) String() string {
 // Clean reports whether the server was stopped in an orderly way.
 func (s State) Clean() bool { return s == StateShutDown || s == StateShutDownInRecovery }
 
-// Control is what global/pg_control says. Positions are of the last checkpoint, so on a running server they lag behind.
+// Control is what global/pg_control says. Positions are of the last checkpoint (on a standby: restartpoint), so the WAL in the
+// data directory goes on after them, and more so on a running server.
 type Control struct {
 	Version            uint32 // pg_control version number, for example 1300 for majors 13 to 16
 	SystemID           wal.SystemID
 	State              State
 	Time               time.Time // last update, whole seconds
-	Checkpoint         wal.LSN   // where the last checkpoint record begins
-	Redo               wal.LSN
+	Checkpoint         wal.LSN   // where the last checkpoint record begins; so the WAL ends after it
+	Redo               wal.LSN   // where replay would begin
 	CheckpointTimeline wal.Timeline
-	MinRecoveryPoint   wal.LSN // a standby is not consistent before this; zero on a primary
-	MinRecoveryTL      wal.Timeline
+	MinRecoveryPoint   wal.LSN      // data files need WAL up to here; zero on a primary from its first checkpoint on
+	MinRecoveryTL      wal.Timeline // of MinRecoveryPoint; zero with it
 	WALLogHints        bool
 	DataChecksums      bool
-	SegmentSize        uint32 // bytes
+	SegmentSize        uint32 // of WAL, in bytes; a power of two from 1 MiB to 1 GiB
 	BlockSize          uint32 // of WAL pages, in bytes
 }
 
-// Timeline is the newest timeline the data directory is known to be on: that of the last checkpoint, or of the minimum
-// recovery point for a standby that followed a switch since. Right after a promotion it may still be the old one.
+// Timeline is the newest timeline that the data directory is known to be on: that of the last checkpoint, or of the minimum
+// recovery point for a standby that followed a switch since and for a primary between its promotion and its first checkpoint
+// (CreateEndOfRecoveryRecord in xlog.c). For a moment at a promotion, before that record, it is still the old one.
 func (c Control) Timeline() wal.Timeline { return max(c.CheckpointTimeline, c.MinRecoveryTL) }
 
 // Rewindable reports whether pg_rewind accepts the data directory as its target: it needs data checksums or
@@ -76,6 +77,9 @@ type ControlError struct {
 }
 
 func (e *ControlError) Error() string { return e.File + ": " + e.Msg }
+
+// controlSize is the size of ControlFileData in 18, the largest; the file itself is padded to 8192 bytes.
+const controlSize = 296
 
 // controlLayout holds the byte offsets of ControlFileData of one pg_control version on a 64-bit server.
 type controlLayout struct {
@@ -92,33 +96,13 @@ var controlLayouts = map[uint32]controlLayout{
 	1800: {40, 48, 136, 144, 176, 224, 228, 252, 292}, // 18
 }
 
-// ReadControl reads and checks the control file of a data directory on this machine. A running server overwrites the
-// file in place, so a checksum that does not match is read again a few times before it counts.
-func ReadControl(dataDir string) (Control, error) {
-	name := filepath.Join(dataDir, filepath.FromSlash(ControlFile))
-	var last error
-	for range 5 {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return Control{}, fmt.Errorf("read control file: %w", err)
-		}
-		c, err := ParseControl(name, data)
-		if err == nil {
-			return c, nil
-		}
-		last = err
-		time.Sleep(10 * time.Millisecond)
-	}
-	return Control{}, last
-}
-
-// ParseControl reads the content of a control file; name is used in errors. Files of majors before 10, of another byte
-// order, cut short, or with a wrong checksum give a [*ControlError].
+// ParseControl reads the content of a control file; name is used in errors. Files of majors before 10 or after 18, of another
+// byte order, of a 32-bit server, cut short, or with a wrong checksum give a [*ControlError], which is all that can go wrong.
 func ParseControl(name string, data []byte) (Control, error) {
 	refuse := func(format string, args ...any) (Control, error) {
 		return Control{}, &ControlError{File: name, Msg: fmt.Sprintf(format, args...)}
 	}
-	if len(data) < 296 {
+	if len(data) < controlSize {
 		return refuse("%d bytes are too few for a control file: it is cut off or not one", len(data))
 	}
 	le := binary.LittleEndian
@@ -133,6 +117,9 @@ func ParseControl(name string, data []byte) (Control, error) {
 	want := le.Uint32(data[at.crc:])
 	if got := crc32.Checksum(data[:at.crc], crc32.MakeTable(crc32.Castagnoli)); got != want {
 		return refuse("checksum is %08X but the file says %08X: it is damaged or was being written", got, want)
+	}
+	if size := le.Uint32(data[at.segSize:]); !wal.ValidSegmentSize(size) {
+		return refuse("segment size %d is not a power of two from 1 MiB to 1 GiB", size)
 	}
 	return Control{
 		Version:            version,

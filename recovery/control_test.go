@@ -1,0 +1,315 @@
+package recovery_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/walarchive/wal"
+)
+
+// controlVector is the start of a pg_control that a server wrote, and what that server says is in it.
+type controlVector struct {
+	name string // MAJOR_STATE, see testdata/control/generate.sh
+	data []byte
+	says map[string]string // pg_controldata's labels and values
+}
+
+func controlVectors(t testing.TB) []controlVector {
+	t.Helper()
+	files, err := filepath.Glob("testdata/control/*.bin")
+	require.NoError(t, err)
+	require.Len(t, files, 9*6, "nine majors in six states")
+	var all []controlVector
+	for _, file := range files {
+		stem := strings.TrimSuffix(file, ".bin")
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		text, err := os.ReadFile(stem + ".txt")
+		require.NoError(t, err)
+		says := map[string]string{}
+		for line := range strings.Lines(string(text)) {
+			label, value, _ := strings.Cut(line, ":")
+			says[label] = strings.TrimSpace(value)
+		}
+		all = append(all, controlVector{filepath.Base(stem), data, says})
+	}
+	return all
+}
+
+func controlVectorOf(t testing.TB, name string) controlVector {
+	t.Helper()
+	for _, v := range controlVectors(t) {
+		if v.name == name {
+			return v
+		}
+	}
+	require.Fail(t, "no such vector", name)
+	return controlVector{}
+}
+
+// want reads the expectation from pg_controldata's words.
+func (v controlVector) want(t testing.TB) recovery.Control {
+	t.Helper()
+	number := func(label string) uint32 {
+		n, err := strconv.ParseUint(v.says[label], 10, 32)
+		require.NoError(t, err, label)
+		return uint32(n)
+	}
+	lsn := func(label string) wal.LSN {
+		l, err := wal.ParseLSN(v.says[label])
+		require.NoError(t, err, label)
+		return l
+	}
+	id, err := wal.ParseSystemID(v.says["Database system identifier"])
+	require.NoError(t, err)
+	modified, err := time.Parse("Mon Jan _2 15:04:05 2006", v.says["pg_control last modified"])
+	require.NoError(t, err)
+	states := map[string]recovery.State{
+		"shut down": recovery.StateShutDown, "shut down in recovery": recovery.StateShutDownInRecovery,
+		"in archive recovery": recovery.StateInArchiveRecovery, "in production": recovery.StateInProduction,
+	}
+	state, known := states[v.says["Database cluster state"]]
+	require.True(t, known)
+	return recovery.Control{
+		Version:            number("pg_control version number"),
+		SystemID:           id,
+		State:              state,
+		Time:               modified,
+		Checkpoint:         lsn("Latest checkpoint location"),
+		Redo:               lsn("Latest checkpoint's REDO location"),
+		CheckpointTimeline: wal.Timeline(number("Latest checkpoint's TimeLineID")),
+		MinRecoveryPoint:   lsn("Minimum recovery ending location"),
+		MinRecoveryTL:      wal.Timeline(number("Min recovery ending loc's timeline")),
+		WALLogHints:        v.says["wal_log_hints setting"] == "on",
+		DataChecksums:      v.says["Data page checksum version"] != "0",
+		SegmentSize:        number("Bytes per WAL segment"),
+		BlockSize:          number("WAL block size"),
+	}
+}
+
+func TestParseControl(t *testing.T) {
+	for _, v := range controlVectors(t) {
+		t.Run(v.name, func(t *testing.T) {
+			got, err := recovery.ParseControl(v.name, v.data)
+			require.NoError(t, err)
+			got.Time = got.Time.UTC()
+			require.Equal(t, v.want(t), got)
+			require.Equal(t, v.says["Database cluster state"], got.State.String())
+
+			whole, err := recovery.ParseControl(v.name, append(bytes.Clone(v.data), make([]byte, 8192-len(v.data))...))
+			require.NoError(t, err)
+			whole.Time = whole.Time.UTC()
+			require.Equal(t, got, whole, "the file has 8192 bytes on disk")
+		})
+	}
+}
+
+// What the vectors say about the situations they were made in; the field by field comparison above does not tell whether
+// the situations are the ones that matter.
+func TestParseControl_situations(t *testing.T) {
+	for _, v := range controlVectors(t) {
+		t.Run(v.name, func(t *testing.T) {
+			c, err := recovery.ParseControl(v.name, v.data)
+			require.NoError(t, err)
+			major, situation, _ := strings.Cut(v.name, "_")
+			if major == "10" {
+				require.Equal(t, uint32(16<<20), c.SegmentSize, "chosen when 10 is built")
+			} else if situation != "clean" && situation != "killed" {
+				require.Equal(t, uint32(1<<20), c.SegmentSize)
+			}
+			switch situation {
+			case "clean", "killed":
+				require.True(t, c.DataChecksums)
+				require.True(t, c.Rewindable())
+				require.Equal(t, situation == "clean", c.State.Clean())
+				require.Zero(t, c.MinRecoveryPoint)
+				require.Equal(t, wal.Timeline(1), c.Timeline())
+			case "initdb":
+				require.False(t, c.Rewindable())
+			case "standby", "standby_stopped":
+				require.False(t, c.DataChecksums)
+				require.True(t, c.Rewindable(), "hints are enough")
+				require.Equal(t, situation == "standby_stopped", c.State.Clean())
+				require.Greater(t, c.MinRecoveryPoint, c.Checkpoint)
+				require.Equal(t, wal.Timeline(1), c.Timeline())
+			case "promoted_killed":
+				require.Equal(t, wal.Timeline(1), c.CheckpointTimeline, "no checkpoint since the promotion")
+				require.Equal(t, wal.Timeline(2), c.Timeline(), "the end-of-recovery record counts")
+				require.False(t, c.State.Clean())
+			default:
+				require.Fail(t, "unknown situation")
+			}
+		})
+	}
+}
+
+// crcAt finds where the file's checksum stands, independently of the parser: it is the one place whose four bytes are the
+// checksum of all bytes before.
+func crcAt(t testing.TB, data []byte) int {
+	t.Helper()
+	for at := 200; at <= len(data)-4; at += 4 {
+		if binary.LittleEndian.Uint32(data[at:]) == crc32.Checksum(data[:at], crc32.MakeTable(crc32.Castagnoli)) {
+			return at
+		}
+	}
+	require.Fail(t, "no checksum found")
+	return 0
+}
+
+// signed gives data a checksum that fits.
+func signed(t testing.TB, original []byte, change func(data []byte)) []byte {
+	t.Helper()
+	at := crcAt(t, original)
+	data := bytes.Clone(original)
+	change(data)
+	binary.LittleEndian.PutUint32(data[at:], crc32.Checksum(data[:at], crc32.MakeTable(crc32.Castagnoli)))
+	return data
+}
+
+func TestParseControl_everyFlippedByteIsFound(t *testing.T) {
+	for _, v := range controlVectors(t) {
+		t.Run(v.name, func(t *testing.T) {
+			for i := range crcAt(t, v.data) + 4 {
+				for _, mask := range []byte{0x01, 0x80, 0xFF} {
+					data := bytes.Clone(v.data)
+					data[i] ^= mask
+					_, err := recovery.ParseControl("f", data)
+					var bad *recovery.ControlError
+					require.ErrorAs(t, err, &bad, "byte %d, mask %#x", i, mask)
+				}
+			}
+		})
+	}
+}
+
+func TestParseControl_refused(t *testing.T) {
+	v := controlVectorOf(t, "15_clean")
+	version := func(n uint32) []byte {
+		return signed(t, v.data, func(data []byte) { binary.LittleEndian.PutUint32(data[8:], n) })
+	}
+	segment := func(n uint32) []byte {
+		return signed(t, v.data, func(data []byte) { binary.LittleEndian.PutUint32(data[228:], n) })
+	}
+	bigEndian := bytes.Clone(v.data)
+	binary.BigEndian.PutUint32(bigEndian[8:], 1300)
+	for _, tc := range []struct {
+		name string
+		data []byte
+		says string
+	}{
+		{"empty", nil, "0 bytes are too few"},
+		{"one_byte", []byte{1}, "1 bytes are too few"},
+		{"cut_before_the_checksum", v.data[:288], "too few"},
+		{"all_zero", make([]byte, 8192), "version 0"},
+		{"all_ones", bytes.Repeat([]byte{0xFF}, 8192), "version 4294967295"},
+		{"text", []byte(strings.Repeat("this is not a control file\n", 20)), "version"},
+		{"major_9.4_or_9.5", version(942), "version 942"},
+		{"major_9.6", version(960), "version 960"},
+		{"major_19", version(1900), "version 1900"},
+		{"other_byte_order", bigEndian, "byte order"},
+		{"layout_of_another_major", version(1800), "checksum"},
+		{"shifted_by_one", v.data[1:], "version"},
+		{"segment_size_0", segment(0), "segment size 0"},
+		{"segment_size_not_a_power_of_two", segment(3 << 20), "segment size 3145728"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := recovery.ParseControl("/data/global/pg_control", tc.data)
+			var bad *recovery.ControlError
+			require.ErrorAs(t, err, &bad)
+			require.Equal(t, "/data/global/pg_control", bad.File)
+			require.Contains(t, bad.Msg, tc.says)
+			require.Zero(t, c)
+		})
+	}
+}
+
+// A file that is cut anywhere is an error or, if only padding is missing, the same.
+func TestParseControl_truncated(t *testing.T) {
+	for _, v := range controlVectors(t) {
+		whole, err := recovery.ParseControl("f", v.data)
+		require.NoError(t, err)
+		need := crcAt(t, v.data) + 4
+		for n := range v.data {
+			c, err := recovery.ParseControl("f", v.data[:n])
+			if n < need {
+				require.Error(t, err, "%s, %d bytes", v.name, n)
+			} else if err == nil {
+				require.Equal(t, whole, c)
+			}
+		}
+	}
+}
+
+func TestState_String(t *testing.T) {
+	require.Equal(t, "in production", recovery.StateInProduction.String())
+	require.Equal(t, "unrecognized state 7", recovery.State(7).String())
+	require.Equal(t, "unrecognized state 4294967295", recovery.State(1<<32-1).String())
+}
+
+func dataDirWith(t *testing.T, control []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "global"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, recovery.ControlFile), control, 0o600))
+	return dir
+}
+
+func TestReadControl(t *testing.T) {
+	v := controlVectorOf(t, "17_standby")
+	t.Run("good", func(t *testing.T) {
+		c, err := recovery.ReadControl(dataDirWith(t, v.data))
+		require.NoError(t, err)
+		require.Equal(t, v.want(t).SystemID, c.SystemID)
+	})
+	t.Run("damaged", func(t *testing.T) {
+		dir := dataDirWith(t, v.data[:100])
+		_, err := recovery.ReadControl(dir)
+		var bad *recovery.ControlError
+		require.ErrorAs(t, err, &bad)
+		require.Equal(t, filepath.Join(dir, "global", "pg_control"), bad.File)
+	})
+	t.Run("absent", func(t *testing.T) {
+		_, err := recovery.ReadControl(t.TempDir())
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.False(t, errors.As(err, new(*recovery.ControlError)), "that it is not there says nothing about its content")
+	})
+}
+
+// FuzzParseControl: whatever the bytes are, with a checksum that fits or not, there is a result with sense or a typed error.
+func FuzzParseControl(f *testing.F) {
+	for _, v := range controlVectors(f) {
+		f.Add(v.data, uint16(crcAt(f, v.data)))
+	}
+	f.Add([]byte{}, uint16(0))
+	f.Add(make([]byte, 8192), uint16(288))
+	f.Fuzz(func(t *testing.T, data []byte, at uint16) {
+		if int(at)+4 <= len(data) {
+			data = bytes.Clone(data)
+			binary.LittleEndian.PutUint32(data[at:], crc32.Checksum(data[:at], crc32.MakeTable(crc32.Castagnoli)))
+		}
+		c, err := recovery.ParseControl("f", data)
+		if err != nil {
+			if !errors.As(err, new(*recovery.ControlError)) || c != (recovery.Control{}) {
+				t.Fatalf("%+v, %v", c, err)
+			}
+			return
+		}
+		if !wal.ValidSegmentSize(c.SegmentSize) {
+			t.Fatalf("segment size %d would make others panic", c.SegmentSize)
+		}
+		_ = fmt.Sprint(c, c.Timeline(), c.Rewindable(), c.State.Clean())
+	})
+}
