@@ -247,7 +247,10 @@ func (n *Node) create(ctx context.Context, image string, labels map[string]strin
 	}
 	n.host = host.NewContainer(host.ContainerConfig{Container: n.container, User: "postgres", KillAfter: 2 * time.Second})
 	n.root = host.NewContainer(host.ContainerConfig{Container: n.container, User: "root", KillAfter: 2 * time.Second})
-	return n.ready(ctx)
+	if err := n.ready(ctx); err != nil {
+		return err
+	}
+	return n.writeHosts(ctx)
 }
 
 func (n *Node) options(labels map[string]string) []testcontainers.ContainerCustomizer {
@@ -268,10 +271,6 @@ func (n *Node) options(labels map[string]string) []testcontainers.ContainerCusto
 			h.NetworkMode = container.NetworkMode(c.network.Name)
 			h.PortBindings = dockernet.PortMap{dockernet.MustParsePort(exposed): {binding}}
 			h.CapAdd = []string{"NET_ADMIN"}
-			// Docker's own name server forgets machines that are down, and then asks the outside world for them.
-			for _, o := range c.Nodes {
-				h.ExtraHosts = append(h.ExtraHosts, o.Name+":"+o.IP.String())
-			}
 			h.DeviceCgroupRules = []string{"c 10:200 rwm"} // the tun device, for netdelay
 			// Loose, because with netdelay packets to a peer leave through another interface than its packets come in.
 			h.Sysctls = map[string]string{"net.ipv4.conf.all.rp_filter": "2"}

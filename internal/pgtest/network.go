@@ -38,6 +38,7 @@ func (n *Node) Disconnect(t testing.TB) {
 		t.Fatalf("%s: disconnect: %v", n.Name, err)
 	}
 	n.setNet(func(f *netFaults) { f.unplugged = true })
+	n.applyNet(t)
 }
 
 // Connect puts the cable back: same name, address and port.
@@ -57,6 +58,7 @@ func (n *Node) Connect(t testing.TB) {
 // sends still reaches them. No connection can be opened in either direction, since its answers are packets too.
 func (n *Node) CutFrom(t testing.TB, peers ...*Node) {
 	t.Helper()
+	n.mustNotBePaused(t)
 	n.setNet(func(f *netFaults) { f.drop = with(f.drop, n.orOthers(peers)) })
 	n.applyNet(t)
 }
@@ -75,6 +77,7 @@ func (n *Node) CutTo(t testing.TB, peers ...*Node) {
 // below 32768 for a server's.
 func (n *Node) RefuseFrom(t testing.TB, peers ...*Node) {
 	t.Helper()
+	n.mustNotBePaused(t)
 	n.setNet(func(f *netFaults) { f.refuse = with(f.refuse, n.orOthers(peers)) })
 	n.applyNet(t)
 }
@@ -82,6 +85,7 @@ func (n *Node) RefuseFrom(t testing.TB, peers ...*Node) {
 // SetLoss loses that percentage of all packets that arrive at the machine, at random. Zero ends it.
 func (n *Node) SetLoss(t testing.TB, percent float64) {
 	t.Helper()
+	n.mustNotBePaused(t)
 	n.setNet(func(f *netFaults) { f.loss = percent })
 	n.applyNet(t)
 }
@@ -90,11 +94,13 @@ func (n *Node) SetLoss(t testing.TB, percent float64) {
 // ends it.
 func (n *Node) SetLatency(t testing.TB, d time.Duration) {
 	t.Helper()
+	n.mustNotBePaused(t)
 	n.setNet(func(f *netFaults) { f.latency = d })
 	n.applyNet(t)
 }
 
-// Heal makes the machine's network whole: connected, no cut from or to it, no loss, no latency.
+// Heal makes the machine's network whole: connected, no cut from or to it, no loss, no latency. A paused machine notices when
+// it goes on.
 func (n *Node) Heal(t testing.TB) {
 	t.Helper()
 	n.mu.Lock()
@@ -115,6 +121,14 @@ func (n *Node) Heal(t testing.TB) {
 		if cut {
 			p.applyNet(t)
 		}
+	}
+}
+
+// mustNotBePaused refuses a fault that would not take effect before the machine goes on.
+func (n *Node) mustNotBePaused(t testing.TB) {
+	t.Helper()
+	if n.state(t).Paused {
+		t.Fatalf("%s: this fault cannot be made while the machine is paused", n.Name)
 	}
 }
 
@@ -172,19 +186,29 @@ func (f netFaults) rules() string {
 	return b.String()
 }
 
-// applyNet makes the machine's kernel do what n.net says. A machine that is down gets it when it starts.
+// writeHosts lets the machine know the others' names, whatever state they and the network are in. Docker's own name server
+// forgets machines that are down, and asks the outside world for them then. It rewrites the file at times.
+func (n *Node) writeHosts(ctx context.Context) error {
+	var args []string
+	for _, o := range n.cluster.Nodes {
+		args = append(args, o.IP.String()+" "+o.Name)
+	}
+	_, err := n.shErr(ctx, `for line in "$@"; do grep -qxF -- "$line" /etc/hosts || echo "$line" >>/etc/hosts; done`, args...)
+	return err
+}
+
+// applyNet makes the machine do what n.net says. A machine that is down gets it when it starts, a paused one when it goes on.
 func (n *Node) applyNet(t testing.TB) {
 	t.Helper()
-	info, err := n.cluster.cli.ContainerInspect(t.Context(), n.id, client.ContainerInspectOptions{})
-	if err != nil {
-		t.Fatalf("%s: inspect: %v", n.Name, err)
-	}
-	if !info.Container.State.Running {
+	if state := n.state(t); !state.Running || state.Paused {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, err = n.root.Run(t.Context(), host.Cmd{Path: "nft", Args: []string{"-f", "-"}, Stdin: strings.NewReader(n.net.rules())})
+	if err := n.writeHosts(t.Context()); err != nil {
+		t.Fatalf("%s: write /etc/hosts: %v", n.Name, err)
+	}
+	_, err := n.root.Run(t.Context(), host.Cmd{Path: "nft", Args: []string{"-f", "-"}, Stdin: strings.NewReader(n.net.rules())})
 	if err != nil {
 		t.Fatalf("%s: set packet filter: %v", n.Name, err)
 	}

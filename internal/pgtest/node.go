@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/understudy-ha/understudy/topology/host"
@@ -114,13 +115,22 @@ func (n *Node) Shutdown(t testing.TB) {
 func (n *Node) waitStopped(t testing.TB) {
 	t.Helper()
 	WaitFor(t, 30*time.Second, n.Name+" to stop", func() error {
-		info, err := n.cluster.cli.ContainerInspect(t.Context(), n.id, client.ContainerInspectOptions{})
-		if err == nil && info.Container.State.Running {
-			err = fmt.Errorf("it is %s", info.Container.State.Status)
+		if state := n.state(t); state.Running {
+			return fmt.Errorf("it is %s", state.Status)
 		}
-		return err
+		return nil
 	})
 	n.stopDelay()
+}
+
+// state is what Docker says about the machine.
+func (n *Node) state(t testing.TB) container.State {
+	t.Helper()
+	info, err := n.cluster.cli.ContainerInspect(t.Context(), n.id, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatalf("%s: inspect: %v", n.Name, err)
+	}
+	return *info.Container.State
 }
 
 // Start switches a machine on that was killed or shut down. Name, address, port and disk are what they were, and so are the
@@ -136,7 +146,8 @@ func (n *Node) Start(t testing.TB) {
 	n.applyNet(t)
 }
 
-// Pause freezes every process on the machine. Its kernel goes on: it accepts connections, and nobody answers.
+// Pause freezes every process on the machine. Its kernel goes on: it accepts connections, and nobody answers. Of the other
+// faults only Kill, Disconnect and Connect can be made while a machine is paused.
 func (n *Node) Pause(t testing.TB) {
 	t.Helper()
 	if _, err := n.cluster.cli.ContainerPause(t.Context(), n.id, client.ContainerPauseOptions{}); err != nil {
@@ -150,6 +161,7 @@ func (n *Node) Unpause(t testing.TB) {
 	if _, err := n.cluster.cli.ContainerUnpause(t.Context(), n.id, client.ContainerUnpauseOptions{}); err != nil {
 		t.Fatalf("%s: unpause: %v", n.Name, err)
 	}
+	n.applyNet(t) // the cable may have been pulled or put back meanwhile
 }
 
 // killScript stops the postmaster first, so that it can neither start nor tidy up anything, and then kills the whole tree.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ import (
 const streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
 
 func TestMajors(t *testing.T) {
+	t.Parallel()
 	for _, major := range Majors {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
@@ -41,6 +43,7 @@ func TestMajors(t *testing.T) {
 
 // TestStandbyOf11 has the settings of a standby in recovery.conf, as before 12.
 func TestStandbyOf11(t *testing.T) {
+	t.Parallel()
 	c := NewCluster(t, Config{Major: 11, Nodes: []string{"primary", "standby"}})
 	c.Nodes[0].StartPrimary(t)
 	c.Nodes[1].StartStandby(t, c.Nodes[0])
@@ -54,6 +57,7 @@ func TestStandbyOf11(t *testing.T) {
 
 // TestFaults proves on one primary and one standby that every fault is what its name says.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	c := NewCluster(t, Config{Nodes: []string{"a", "b"}, DiskSize: 200 << 20})
 	a, b := c.Node("a"), c.Node("b")
 	addr := a.Addr()
@@ -85,7 +89,6 @@ func TestFaults(t *testing.T) {
 		}
 		require.Equal(t, addr, a.Addr())
 		require.NoError(t, reach(t.Context(), a, b))
-		require.NoError(t, reach(t.Context(), b, a))
 		a.WaitQuery(t, 60*time.Second, streaming, "1")
 	}
 }
@@ -326,16 +329,20 @@ func TestLeftovers(t *testing.T) {
 	if os.Getenv("UNDERSTUDY_LEAVE_BEHIND") != "" {
 		leaveBehind(t)
 	}
+	t.Parallel()
 	requireDocker(t)
 	mine := NewCluster(t, Config{})
 
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLeftovers$", "-test.v")
 	cmd.Env = append(os.Environ(), "UNDERSTUDY_LEAVE_BEHIND=1")
+	in, err := cmd.StdinPipe() // its end tells the child that this process is gone
+	require.NoError(t, err)
+	defer in.Close()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	var cluster string
-	for s := bufio.NewScanner(out); s.Scan() && cluster == ""; {
+	for s := bufio.NewScanner(out); cluster == "" && s.Scan(); {
 		_, cluster, _ = strings.Cut(s.Text(), "left behind: ")
 	}
 	require.NotEmpty(t, cluster, "the child says its cluster")
@@ -359,7 +366,8 @@ func leaveBehind(t *testing.T) {
 	c.Node("frozen").Pause(t)
 	c.Node("unplugged").Disconnect(t)
 	fmt.Println("left behind: " + c.id)
-	<-t.Context().Done()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	t.Fatal("the parent went away")
 }
 
 // things counts containers, networks and volumes of a cluster.
