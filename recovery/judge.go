@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -12,7 +13,7 @@ type Verdict string
 // The verdicts, cheapest first.
 const (
 	Follow Verdict = "follow" // start as a standby with the data as it is
-	Rewind Verdict = "rewind" // pg_rewind first: the data went on after the fork
+	Rewind Verdict = "rewind" // pg_rewind first: the data went on after the fork, or may have
 	Clone  Verdict = "clone"  // a new base backup; the old data is set aside
 )
 
@@ -21,8 +22,14 @@ type Returning struct {
 	// Control is its control data, read while it was stopped.
 	Control Control
 
-	// EndOfWAL is the end of the last valid WAL record it holds. Zero means unknown, which is the rule after a crash; then
-	// only a clean shutdown as a primary can prove that nothing came after the fork.
+	// History is the history of Control.Timeline() from the server's own pg_wal. It tells that timeline from another one
+	// to which a second promotion gave the same number. The zero value means unknown; such a server never follows, unless it
+	// is on timeline 1, which has no history.
+	History wal.History
+
+	// EndOfWAL is the end of the last valid WAL record it holds of Control.Timeline(). Zero means unknown, which is the rule
+	// after a crash; then only a clean shutdown as a primary can prove that nothing came after the fork. So does a value that
+	// contradicts the control data.
 	EndOfWAL wal.LSN
 
 	// CanRewind says that pg_rewind of its major is at hand. Whether its data permits it is read from Control.
@@ -46,51 +53,103 @@ type Judgement struct {
 // Judge decides whether a stopped server may follow a primary as it is. It is a pure function and never prefers the
 // cheaper way in doubt: what is not proven to lie in the primary's history counts as diverged.
 //
-// The rule is that of the server itself (readTimeLineHistory and checkTimeLineSwitch in src/backend/access/transam): data
-// of timeline T is shared with a newer timeline only before the switch point that the newer one's history names for T.
+// The rule is that of the server itself (rescanLatestTimeLine in src/backend/access/transam/xlogrecovery.c, and the checks of
+// the checkpoint and the minimum recovery point at its start): data of timeline T is shared with a newer timeline only
+// before the switch point that the newer one's history names for T. Data that ends exactly there is shared.
+//
+// A server on a newer timeline than the primary is to be cloned even if it could be rewound: somebody promoted it after
+// the primary, so its data may be the better one, and only a clone leaves it whole.
+//
+// Three things Judge takes on trust, because neither control files nor histories show them:
+//   - A killed standby of the primary's own timeline has no more WAL than the primary: standbys receive only what the primary
+//     has flushed.
+//   - Two promotions that chose the same timeline number did not happen at the same position.
+//   - Nobody started a copy of a server as a primary without promoting it (by removing its role file), which makes two primaries of
+//     one timeline. If one of them returns to the other that is seen; if it returns to what the other became later, it is not.
 func Judge(r Returning, l Leader) Judgement {
+	tli := r.Control.Timeline()
 	if r.Control.SystemID != l.SystemID {
 		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(
 			"it belongs to another cluster: system identifier %v, the primary has %v", r.Control.SystemID, l.SystemID)}
 	}
-	tli := r.Control.Timeline()
-	if tli == l.History.Timeline {
-		return judgeSameTimeline(r, l)
+	if tli > l.History.Timeline {
+		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(
+			"its timeline %d is newer than the primary's timeline %d: make sure which of the two holds the data to keep", tli, l.History.Timeline)}
 	}
 	fork, shared := l.History.SwitchPoint(tli)
-	if !shared {
+	if !shared && tli != l.History.Timeline {
 		return diverged(r, 0, fmt.Sprintf("its timeline %d is not in the history of the primary's timeline %d", tli, l.History.Timeline))
 	}
+	doubt := doubtTimeline(r.History, tli, l.History)
 	switch {
-	case r.EndOfWAL != 0 && r.EndOfWAL <= fork:
-		return Judgement{Verdict: Follow, Fork: fork, Reason: fmt.Sprintf(
-			"its WAL ends at %v, not after the fork at %v", r.EndOfWAL, fork)}
-	case r.EndOfWAL != 0:
-		return diverged(r, fork, fmt.Sprintf("its WAL ends at %v, after the fork at %v", r.EndOfWAL, fork))
-	case r.Control.State == StateShutDown && r.Control.Checkpoint < fork:
-		// The shutdown checkpoint is the last record, and a fork is never inside a record.
-		return Judgement{Verdict: Follow, Fork: fork, Reason: fmt.Sprintf(
-			"it was shut down cleanly at %v, before the fork at %v", r.Control.Checkpoint, fork)}
-	case r.Control.State == StateShutDown:
-		return diverged(r, fork, fmt.Sprintf("it wrote a checkpoint at %v, after the fork at %v", r.Control.Checkpoint, fork))
+	case tli == l.History.Timeline:
+		return judgeSameTimeline(r, l, doubt)
+	case doubt != "":
+		return diverged(r, 0, doubt)
 	default:
-		return diverged(r, fork, fmt.Sprintf("it ended %q and nothing proves that its WAL stops before the fork at %v", r.Control.State, fork))
+		return judgeFork(r, fork)
+	}
+}
+
+// doubtTimeline says why timeline tli of a server with this own history may not be the one that the primary's history names,
+// or nothing. Every promotion copies its parent's history, so the same timeline has the same ancestors everywhere.
+func doubtTimeline(own wal.History, tli wal.Timeline, primary wal.History) string {
+	if tli == 1 {
+		return "" // initdb made it, once
+	}
+	if own.Timeline != tli {
+		return fmt.Sprintf("the history of its timeline %d is not known, so it may be another one than the primary's of that number", tli)
+	}
+	younger := func(e wal.HistoryEntry) bool { return e.Timeline >= tli }
+	ancestors := slices.DeleteFunc(slices.Clone(primary.Entries), younger)
+	same := func(a, b wal.HistoryEntry) bool { return a.Timeline == b.Timeline && a.End == b.End }
+	if !slices.EqualFunc(own.Entries, ancestors, same) {
+		return fmt.Sprintf("it is on another timeline %d than the primary's of that number: their histories differ", tli)
+	}
+	return ""
+}
+
+// judgeFork handles a server on a timeline that the primary left at fork. The last checkpoint begins before the end of the
+// server's WAL and, like any record, ends before the fork if it begins before it.
+func judgeFork(r Returning, fork wal.LSN) Judgement {
+	c := r.Control
+	known := r.EndOfWAL > c.Checkpoint && r.EndOfWAL >= c.MinRecoveryPoint
+	follow := func(format string, args ...any) Judgement {
+		return Judgement{Verdict: Follow, Fork: fork, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case c.Checkpoint >= fork:
+		return diverged(r, fork, fmt.Sprintf("its last checkpoint is at %v, not before the fork at %v", c.Checkpoint, fork))
+	case c.MinRecoveryPoint > fork:
+		return diverged(r, fork, fmt.Sprintf("it replayed WAL up to %v, after the fork at %v", c.MinRecoveryPoint, fork))
+	case r.EndOfWAL > fork:
+		return diverged(r, fork, fmt.Sprintf("its WAL ends at %v, after the fork at %v", r.EndOfWAL, fork))
+	case known:
+		return follow("its WAL ends at %v, not after the fork at %v", r.EndOfWAL, fork)
+	case c.State == StateShutDown:
+		// The shutdown checkpoint is the last record of its WAL.
+		return follow("it was shut down cleanly at %v, before the fork at %v", c.Checkpoint, fork)
+	default:
+		return diverged(r, fork, fmt.Sprintf("it ended %q and nothing proves that its WAL stops before the fork at %v", c.State, fork))
 	}
 }
 
 // judgeSameTimeline handles a server that is on the primary's own timeline. A standby of it may follow unless it is ahead; a
 // server that ended as a primary of that timeline shows that there were two, so nothing can be said about what they share.
 // pg_rewind finds nothing to do between servers of one timeline, so the way out is always a clone.
-func judgeSameTimeline(r Returning, l Leader) Judgement {
-	tli := l.History.Timeline
-	end := max(r.EndOfWAL, r.Control.Checkpoint, r.Control.MinRecoveryPoint)
+func judgeSameTimeline(r Returning, l Leader, doubt string) Judgement {
+	c, tli := r.Control, l.History.Timeline
+	clone := func(format string, args ...any) Judgement {
+		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(format, args...)}
+	}
+	end := max(r.EndOfWAL, c.Checkpoint, c.MinRecoveryPoint)
 	switch {
-	case r.Control.State != StateShutDownInRecovery && r.Control.State != StateInArchiveRecovery:
-		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(
-			"it ended %q as a primary of timeline %d, which is the primary's own timeline: their WAL may differ without a fork", r.Control.State, tli)}
-	case end > l.Position:
-		return Judgement{Verdict: Clone, Fork: l.Position, Reason: fmt.Sprintf(
-			"its WAL reaches %v but the primary of the same timeline is only at %v", end, l.Position)}
+	case c.State != StateShutDownInRecovery && c.State != StateInArchiveRecovery:
+		return clone("it ended %q as a primary of timeline %d, which is the primary's own timeline: their WAL may differ without a fork", c.State, tli)
+	case doubt != "":
+		return clone("%s", doubt)
+	case end > l.Position || c.Checkpoint == l.Position: // a checkpoint record begins there
+		return clone("its WAL reaches %v but the primary of the same timeline is only at %v", end, l.Position)
 	default:
 		return Judgement{Verdict: Follow, Reason: fmt.Sprintf("it is a standby on the primary's timeline %d and not ahead of it", tli)}
 	}
