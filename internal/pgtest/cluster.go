@@ -21,7 +21,6 @@ import (
 	dockernet "github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
-	tclog "github.com/testcontainers/testcontainers-go/log"
 
 	"github.com/understudy-ha/understudy/topology/host"
 )
@@ -196,7 +195,6 @@ func (c *Cluster) createDisks(ctx context.Context, cfg Config, image string, lab
 	keeper, err := testcontainers.Run(ctx, image,
 		testcontainers.WithName("understudy-"+c.id+"-keeper"),
 		testcontainers.WithLabels(labels),
-		testcontainers.WithLogger(tclog.TestLogger(quiet{})),
 		testcontainers.WithEntrypoint("sh", "-c", idle),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
 			h.NetworkMode = "none"
@@ -217,12 +215,6 @@ const idle = `trap 'exit 0' TERM INT
 install -d -m 0755 -o postgres ` + logDir + `
 sleep infinity &
 while :; do wait; done`
-
-// quiet drops the progress messages of testcontainers.
-type quiet struct{ testing.TB }
-
-func (quiet) Helper()             {}
-func (quiet) Logf(string, ...any) {}
 
 // create starts the machine, with another port if somebody took the first one meanwhile.
 func (n *Node) create(ctx context.Context, image string, labels map[string]string) error {
@@ -263,7 +255,6 @@ func (n *Node) options(labels map[string]string) []testcontainers.ContainerCusto
 	return []testcontainers.ContainerCustomizer{
 		testcontainers.WithName(n.container),
 		testcontainers.WithLabels(labels),
-		testcontainers.WithLogger(tclog.TestLogger(quiet{})),
 		testcontainers.WithEntrypoint("sh", "-c", idle),
 		testcontainers.WithExposedPorts(exposed),
 		testcontainers.WithConfigModifier(func(cfg *container.Config) { cfg.Hostname = n.Name }),

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	dockernet "github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
 	"github.com/testcontainers/testcontainers-go/network"
 )
 
@@ -35,12 +37,16 @@ func missing(t testing.TB, format string, args ...any) {
 	t.Skip(msg)
 }
 
+// silence keeps the progress messages of testcontainers out of the tests' output.
+var silence = sync.OnceFunc(func() { tclog.SetDefault(tclog.NewNoopLogger()) })
+
 // requireDocker returns a client of the Docker engine.
 func requireDocker(t testing.TB) *testcontainers.DockerClient {
 	t.Helper()
 	if _, err := exec.LookPath("docker"); err != nil {
 		missing(t, "no docker command: %v", err)
 	}
+	silence()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	cli, err := testcontainers.NewDockerClientWithOpts(ctx)

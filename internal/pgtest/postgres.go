@@ -57,6 +57,13 @@ func (n *Node) StartPrimary(t testing.TB, lines ...string) {
 func (n *Node) StartStandby(t testing.TB, up *Node) {
 	t.Helper()
 	n.run(t, "pg_basebackup", "-D", n.DataDir(), "-h", up.Name, "-U", "postgres", "-R", "-X", "stream", "-c", "fast")
+	if n.cluster.Major < 12 {
+		// The image has a newer pg_basebackup, and that writes connection options that the server's own libpq refuses
+		// (channel_binding came with 13).
+		conf := fmt.Sprintf("standby_mode = 'on'\nprimary_conninfo = 'host=%s port=%d user=postgres password=%s'\n",
+			up.Name, Port, n.cluster.Password)
+		n.must(t, "write recovery.conf", n.host.WriteFile(t.Context(), n.DataDir()+"/recovery.conf", []byte(conf), 0o600))
+	}
 	n.StartPostgres(t)
 }
 
