@@ -26,6 +26,9 @@
 // see gaps, and cleanup knows nothing of base backups or other standbys. The very first push cannot know whether
 // an empty directory is the right one; see package dir for how to lay it out.
 //
+// A process that is killed outright leaves at most a temporary file named ".NAME.tmp-…" in the archive or beside the
+// destination of a fetch. Nothing reads it: the server ignores it in pg_wal, and package dir sweeps it from the archive.
+//
 // # Layout
 //
 // A [Store] maps names to contents. Every archived file is one object under its own name, byte for byte, beside

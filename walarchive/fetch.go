@@ -37,7 +37,7 @@ func (a *Archive) Fetch(ctx context.Context, name, dst string) error {
 		return &UnknownError{Name: name, Err: err}
 	}
 	defer r.Close()
-	content, err := a.id.verified(f, contextReader{ctx, r})
+	content, err := a.id.verified(f, untilDone(ctx, r))
 	if err != nil {
 		return &UnknownError{Name: name, Err: fmt.Errorf("the archived copy is damaged or foreign: %w", err)}
 	}

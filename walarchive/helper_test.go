@@ -31,7 +31,8 @@ func segment(t testing.TB, id walarchive.Identity, name string, seed uint64) []b
 	require.NoError(t, err)
 	b := make([]byte, id.SegmentSize)
 	random := rand.NewChaCha8([32]byte{byte(seed)})
-	random.Read(b)
+	_, err = random.Read(b)
+	require.NoError(t, err)
 	header := b[:wal.SegmentHeaderSize]
 	clear(header)
 	le := binary.LittleEndian

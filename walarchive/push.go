@@ -37,7 +37,7 @@ func (a *Archive) Push(ctx context.Context, path string) error {
 		return err
 	}
 	defer src.Close()
-	content, err := a.id.verified(f, contextReader{ctx, src})
+	content, err := a.id.verified(f, src)
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,6 @@ func (a *Archive) compare(ctx context.Context, name string, src *os.File) error 
 
 func sum(ctx context.Context, r io.Reader) (string, int64, error) {
 	h := sha256.New()
-	n, err := io.Copy(h, contextReader{ctx, r})
+	n, err := io.Copy(h, untilDone(ctx, r))
 	return hex.EncodeToString(h.Sum(nil)), n, err
 }

@@ -325,12 +325,17 @@ func ExampleArchive_Push() {
 		panic(err)
 	}
 	history := filepath.Join(os.TempDir(), "00000002.history")
-	os.WriteFile(history, []byte("1\t0/3000060\tno recovery target specified\n"), 0o600)
+	put := func(text string) {
+		if err := os.WriteFile(history, []byte(text), 0o600); err != nil {
+			panic(err)
+		}
+	}
+	put("1\t0/3000060\tno recovery target specified\n")
 	defer os.Remove(history)
 
 	fmt.Println(a.Push(context.Background(), history))
 	fmt.Println(a.Push(context.Background(), history))
-	os.WriteFile(history, []byte("1\t0/4000060\tno recovery target specified\n"), 0o600)
+	put("1\t0/4000060\tno recovery target specified\n")
 	var conflict *walarchive.ConflictError
 	fmt.Println(errors.As(a.Push(context.Background(), history), &conflict))
 	// Output:

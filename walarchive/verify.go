@@ -76,7 +76,8 @@ func (id Identity) checkBackup(f wal.FileName, b []byte) error {
 		return err
 	}
 	name := seg.Name(id.SegmentSize)
-	if wal.SegmentOf(f.Timeline, lsn, id.SegmentSize) != seg || uint32(lsn-seg.Start(id.SegmentSize)) != f.Offset || file != "(file "+name+")" {
+	if wal.SegmentOf(f.Timeline, lsn, id.SegmentSize) != seg ||
+		lsn-seg.Start(id.SegmentSize) != wal.LSN(f.Offset) || file != "(file "+name+")" {
 		return &ContentError{Name: f.String(), Msg: fmt.Sprintf("is about another backup: %q", line)}
 	}
 	return nil
@@ -98,15 +99,16 @@ func (e *exactReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// contextReader fails when ctx has ended.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+// untilDone is r until ctx ends, then an error.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return r.Read(p)
+	})
 }
 
-func (c contextReader) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
-}
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -207,12 +207,7 @@ func writeTemp(d *os.Root, name string, r io.Reader, prepare func(*os.File) erro
 
 // fill writes, prepares, syncs and closes f; f is closed in every case.
 func fill(f *os.File, r io.Reader, prepare func(*os.File) error) (n int64, err error) {
-	closed := false
-	defer func() {
-		if !closed {
-			f.Close() // the first error counts
-		}
-	}()
+	defer f.Close() // for the early returns; closing twice does no harm
 	err = do(StepWrite, func() (err error) {
 		n, err = io.Copy(f, r)
 		return err
@@ -226,7 +221,7 @@ func fill(f *os.File, r io.Reader, prepare func(*os.File) error) (n int64, err e
 	if err := do(StepSync, f.Sync); err != nil {
 		return n, err
 	}
-	err = do(StepClose, func() error { closed = true; return f.Close() })
+	err = do(StepClose, f.Close)
 	return n, err
 }
 

@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -27,7 +28,9 @@ func TestMain(m *testing.M) {
 	})
 	for _, op := range operations {
 		if op.name == name {
-			op.run(path)
+			if err := op.run(path); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
 		}
 	}
 	os.Exit(3) // the step was never reached

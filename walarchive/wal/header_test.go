@@ -114,6 +114,9 @@ func FuzzParseSegmentHeader(f *testing.F) {
 		if err := h.Check(seg, h.SystemID+1, h.SegmentSize); err == nil {
 			t.Fatal("a foreign cluster passed")
 		}
-		h.Check(seg, h.SystemID, h.SegmentSize)
+		err = h.Check(seg, h.SystemID, h.SegmentSize)
+		if seg.Start(h.SegmentSize) == h.PageAddr && h.Timeline > 0 && err != nil {
+			t.Fatal("its own name refused:", err)
+		}
 	})
 }

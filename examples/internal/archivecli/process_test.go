@@ -95,7 +95,7 @@ func TestMain_signals(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "hanging\n", line)
 			require.NoError(t, cmd.Process.Signal(tc.signal))
-			cmd.Wait()
+			require.Error(t, cmd.Wait())
 			require.Equal(t, tc.want, cmd.ProcessState.ExitCode())
 			require.NoFileExists(t, dst)
 			require.NoFileExists(t, filepath.Join(w.archive, "00000003.history"))

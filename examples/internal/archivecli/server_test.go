@@ -70,21 +70,20 @@ func story(t *testing.T, in install) {
 	b.step("segment_unreadable", func(t *testing.T) {
 		path := filepath.Join(b.archive, segments[4])
 		require.NoError(t, os.Chmod(path, 0))
-		defer os.Chmod(path, 0o600)
+		defer b.run("chmod", "600", path)
 		b.restore("unreadable", "recovery.signal", "restore_command="+b.command("fetch", `"%f" "%p"`)).wantStopped("exit code 200")
 	})
 	b.step("segment_truncated", func(t *testing.T) {
 		path := filepath.Join(b.archive, segments[4])
-		good, err := os.ReadFile(path)
-		require.NoError(t, err)
+		b.run("cp", path, path+".good")
 		require.NoError(t, os.Truncate(path, 8192))
-		defer os.WriteFile(path, good, 0o600)
+		defer b.run("mv", path+".good", path)
 		b.restore("truncated", "recovery.signal", "restore_command="+b.command("fetch", `"%f" "%p"`)).wantStopped("exit code 200")
 	})
 	b.step("archive_ends_early", func(t *testing.T) {
 		for _, name := range segments[4:] {
 			require.NoError(t, os.Rename(filepath.Join(b.archive, name), filepath.Join(b.archive, name+".hidden")))
-			defer os.Rename(filepath.Join(b.archive, name+".hidden"), filepath.Join(b.archive, name))
+			t.Cleanup(func() { b.run("mv", filepath.Join(b.archive, name+".hidden"), filepath.Join(b.archive, name)) })
 		}
 		s := b.restore("early", "recovery.signal", "restore_command="+b.command("fetch", `"%f" "%p"`))
 		s.waitPromoted()
@@ -432,8 +431,14 @@ func (s *server) start(settings ...string) {
 	ended := make(chan struct{})
 	s.ended = ended
 	process := s.process
-	go func() { process.Wait(); close(ended) }()
-	s.b.t.Cleanup(func() { process.Process.Signal(syscall.SIGQUIT); <-ended })
+	go func() {
+		defer close(ended)
+		_ = process.Wait() // tests judge by the log and the data directory
+	}()
+	s.b.t.Cleanup(func() {
+		_ = process.Process.Signal(syscall.SIGQUIT) // it may have ended long ago
+		<-ended
+	})
 	if len(s.restore) == 0 && !fileExists(filepath.Join(s.data, "recovery.conf")) {
 		s.b.waitFor("the server to answer", func() bool { return s.trySQL("select 1") == "1" })
 	}

@@ -29,6 +29,9 @@ func isStandby(dataDir string) bool {
 
 // isTrue reads a boolean as the server does (parse_bool in bool.c): any case, and prefixes of true and yes.
 func isTrue(s string) bool {
-	s = strings.ToLower(s)
-	return s == "on" || s == "1" || s != "" && (strings.HasPrefix("true", s) || strings.HasPrefix("yes", s))
+	switch strings.ToLower(s) {
+	case "on", "1", "t", "tr", "tru", "true", "y", "ye", "yes":
+		return true
+	}
+	return false
 }

@@ -48,7 +48,7 @@ func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err := atomicfile.PublishIn(s.root, name, contextReader{ctx, r}, 0o600)
+	_, err := atomicfile.PublishIn(s.root, name, untilDone(ctx, r), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return s.exists(name)
 	}
@@ -131,15 +131,16 @@ func (s *Store) Sweep(before time.Time) error {
 	return err
 }
 
-// contextReader fails when ctx has ended.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+// untilDone is r until ctx ends, then an error.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return r.Read(p)
+	})
 }
 
-func (c contextReader) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
-}
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -175,7 +175,7 @@ func wantAbsent(t *testing.T, s walarchive.Store, name string) {
 	t.Helper()
 	r, err := s.Open(t.Context(), name)
 	if err == nil {
-		r.Close()
+		defer r.Close()
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open %s: got %v, want an error matching fs.ErrNotExist", name, err)
