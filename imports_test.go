@@ -44,16 +44,18 @@ var standardOnly = map[string]string{
 var mayImport = map[string][]string{
 	"":                    {},
 	"internal/atomicfile": {},
+	"internal/ctxio":      {},
 	"internal/script":     {},
 	"internal/pgtest":     {"topology/host"},
 	"pgconf":              {"pgconf/..."},
 	"walarchive/wal":      {},
-	"walarchive":          {"walarchive/...", "internal/atomicfile"},
+	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
 	"recovery":            {"pgconf/...", "walarchive/wal", "internal/atomicfile"},
 	"topology":            {"pgconf/...", "walarchive/wal"},
 	"topology/host":       {"topology/host/...", "internal/atomicfile"},
 	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery", "walarchive/wal"},
 	"topology/pgprobe":    {"topology", "pgconf/...", "walarchive/wal"},
+	"topology/internal":   {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery"}, // for tests
 	"failover":            {"topology", "walarchive/wal"},
 	"gocd":                {"internal/atomicfile"},
 	"examples": {
@@ -64,6 +66,7 @@ var mayImport = map[string][]string{
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
 var foreign = map[string][]string{
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
+	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/script":            {"github.com/stretchr/testify"},
 	"walarchive/store/storetest": {"github.com/stretchr/testify"},
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},

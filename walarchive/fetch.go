@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/internal/ctxio"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -37,7 +38,7 @@ func (a *Archive) Fetch(ctx context.Context, name, dst string) error {
 		return &UnknownError{Name: name, Err: err}
 	}
 	defer r.Close()
-	content, err := a.id.verified(f, untilDone(ctx, r))
+	content, err := a.id.verified(f, ctxio.Reader(ctx, r))
 	if err != nil {
 		return &UnknownError{Name: name, Err: fmt.Errorf("the archived copy is damaged or foreign: %w", err)}
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/understudy-ha/understudy/internal/ctxio"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -107,6 +108,6 @@ func (a *Archive) compare(ctx context.Context, name string, src *os.File) error 
 
 func sum(ctx context.Context, r io.Reader) (string, int64, error) {
 	h := sha256.New()
-	n, err := io.Copy(h, untilDone(ctx, r))
+	n, err := io.Copy(h, ctxio.Reader(ctx, r))
 	return hex.EncodeToString(h.Sum(nil)), n, err
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/internal/ctxio"
 )
 
 // Store is a directory as a walarchive.Store. It holds the directory open: if another file system is
@@ -48,7 +49,7 @@ func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err := atomicfile.PublishIn(s.root, name, untilDone(ctx, r), 0o600)
+	_, err := atomicfile.PublishIn(s.root, name, ctxio.Reader(ctx, r), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return s.exists(name)
 	}
@@ -130,17 +131,3 @@ func (s *Store) Sweep(before time.Time) error {
 	_, err := atomicfile.Sweep(s.root, before)
 	return err
 }
-
-// untilDone is r until ctx ends, then an error.
-func untilDone(ctx context.Context, r io.Reader) io.Reader {
-	return readerFunc(func(p []byte) (int, error) {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		return r.Read(p)
-	})
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
