@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,14 +23,15 @@ type Config struct {
 	// Host is the machine. Required.
 	Host host.Host
 
-	// BinDir holds pg_ctl, postgres and the other binaries of the server's major. Required.
+	// BinDir holds pg_ctl, postgres and the other binaries of the server's major. Required, absolute.
 	BinDir string
 
-	// DataDir is the data directory. Its parent must be writable, because clones and directories set aside lie beside it.
+	// DataDir is the data directory, with postgresql.conf in it. Its parent must be writable, because clones and directories
+	// set aside lie beside it. If it is a symbolic link, that is what is set aside, and a clone takes its place in the parent.
 	// Required, absolute.
 	DataDir string
 
-	// LogFile receives the server's output. Empty means DataDir + ".log".
+	// LogFile receives the server's output. Empty means DataDir + ".log". Absolute.
 	LogFile string
 
 	// Timeout bounds starting, stopping and promoting. Zero means one minute, pg_ctl's own default.
@@ -44,11 +48,14 @@ func New(cfg Config) (*Node, error) {
 	switch {
 	case cfg.Host == nil:
 		return nil, errors.New("Host is missing")
-	case cfg.BinDir == "":
-		return nil, errors.New("BinDir is missing")
-	case !path.IsAbs(cfg.DataDir):
-		return nil, fmt.Errorf("DataDir %q is not an absolute path", cfg.DataDir)
+	case !path.IsAbs(cfg.BinDir):
+		return nil, fmt.Errorf("BinDir %q is not an absolute path", cfg.BinDir)
+	case !path.IsAbs(cfg.DataDir) || path.Clean(cfg.DataDir) == "/":
+		return nil, fmt.Errorf("DataDir %q is not the absolute path of a directory of its own", cfg.DataDir)
+	case cfg.LogFile != "" && !path.IsAbs(cfg.LogFile):
+		return nil, fmt.Errorf("LogFile %q is not an absolute path", cfg.LogFile)
 	}
+	cfg.DataDir = path.Clean(cfg.DataDir) // names beside it are made by appending to it
 	if cfg.LogFile == "" {
 		cfg.LogFile = cfg.DataDir + ".log"
 	}
@@ -99,27 +106,45 @@ func ParseVersion(text string) (int, error) {
 
 // InitConfig says how [Node.Init] creates a data directory.
 type InitConfig struct {
-	Superuser string // name of the first role
-	Password  string // its password; sent through a file that only the server's user can read and that is removed again
+	Superuser string // name of the first role; required
+	Password  string // its password, one line; sent through a file that only the server's user can read and that is removed again
 	NoSums    bool   // leave out data checksums, which pg_rewind otherwise can rely on
 }
 
+func (cfg InitConfig) check() error {
+	switch {
+	case cfg.Superuser == "":
+		return errors.New("Superuser is empty")
+	case cfg.Password == "":
+		return errors.New("Password is empty: nobody could log in")
+	case strings.ContainsAny(cfg.Password, "\n\r\x00"):
+		return errors.New("Password holds a line break or a NUL byte, where initdb would cut it off")
+	}
+	return nil
+}
+
 // Init creates the data directory with initdb: UTF-8, C locale, data checksums, and SCRAM for every connection. It refuses a
-// directory that exists.
+// directory that holds anything; an empty one is used. If it fails, initdb removes what it made; after a crash half of
+// it may be left.
 func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	args := []string{"-D", n.cfg.DataDir, "-U", cfg.Superuser, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256"}
+	sums, err := n.checksums(ctx, cfg.NoSums)
+	if err != nil {
+		return err
+	}
 	secret := n.cfg.DataDir + ".pw"
-	if err := n.cfg.Host.WriteFile(ctx, secret, []byte(cfg.Password+"\n"), 0o600); err != nil {
+	if err := n.writeSecret(ctx, secret, cfg.Password); err != nil {
 		return fmt.Errorf("hand the password to initdb: %w", err)
 	}
-	args := []string{
-		"-D", n.cfg.DataDir, "-U", cfg.Superuser, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256", "--pwfile=" + secret,
-	}
-	if !cfg.NoSums {
-		args = append(args, "--data-checksums")
-	}
-	_, err := n.run(ctx, "initdb", args...)
-	if rmErr := n.cfg.Host.Remove(context.WithoutCancel(ctx), secret); err == nil {
-		err = rmErr
+	_, err = n.run(ctx, "initdb", append(append(args, "--pwfile="+secret), sums...)...)
+	// The password must not stay, even if the caller's time is over.
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if rmErr := n.cfg.Host.Remove(after, secret); rmErr != nil {
+		err = errors.Join(err, fmt.Errorf("remove the password file: %w", rmErr))
 	}
 	if err != nil {
 		return fmt.Errorf("initdb %s: %w", n.cfg.DataDir, err)
@@ -127,9 +152,29 @@ func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
 	return nil
 }
 
+// checksums returns the option of initdb: from 18 on, checksums are its default.
+func (n *Node) checksums(ctx context.Context, none bool) ([]string, error) {
+	if !none {
+		return []string{"--data-checksums"}, nil
+	}
+	major, err := n.Major(ctx)
+	if err != nil || major < 18 {
+		return nil, err
+	}
+	return []string{"--no-data-checksums"}, nil
+}
+
+// writeSecret writes a file that only its owner can read; one that is already there might be open to others.
+func (n *Node) writeSecret(ctx context.Context, name, secret string) error {
+	if err := n.cfg.Host.Remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return n.cfg.Host.WriteFile(ctx, name, []byte(secret+"\n"), 0o600)
+}
+
 // Configure edits postgresql.conf in the data directory to say what settings say, leaving everything else in it as it is,
 // and replaces pg_hba.conf by the given records. A server that runs takes the changes up at the next reload or restart,
-// whichever each parameter needs.
+// whichever each parameter needs. See [Node.Set] for settings that would have no effect.
 func (n *Node) Configure(ctx context.Context, settings map[string]string, access []hba.Record) error {
 	return n.configure(ctx, n.cfg.DataDir, settings, access)
 }
@@ -150,12 +195,37 @@ func (n *Node) configure(ctx context.Context, dir string, settings map[string]st
 	return nil
 }
 
-// Set edits postgresql.conf to say what settings say and leaves everything else in it as it is. See [Node.Reload].
+// Set edits postgresql.conf to say what settings say and leaves everything else in it as it is. See [Node.Reload]. It changes
+// nothing and returns an [*OverruledError] if postgresql.auto.conf, which ALTER SYSTEM writes, says otherwise. Files that
+// postgresql.conf includes after the setting's line are not looked at.
 func (n *Node) Set(ctx context.Context, settings map[string]string) error {
 	return n.set(ctx, n.cfg.DataDir, settings)
 }
 
+// OverruledError says that a setting in postgresql.conf would have no effect.
+type OverruledError struct {
+	File string // postgresql.auto.conf
+	Line int
+	Name string
+	Have string // the value there
+	Want string // the value that was to be set
+}
+
+func (e *OverruledError) Error() string {
+	return fmt.Sprintf("%s:%d: %s is %q here, which wins over %q in postgresql.conf; remove it with ALTER SYSTEM RESET %s, then try again",
+		e.File, e.Line, e.Name, e.Have, e.Want, e.Name)
+}
+
 func (n *Node) set(ctx context.Context, dir string, settings map[string]string) error {
+	auto, err := n.autoConf(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if s, ok := auto.Get(name); ok && s.Value != settings[name] {
+			return &OverruledError{path.Join(dir, autoConfName), s.Line, s.Name, s.Value, settings[name]}
+		}
+	}
 	name := path.Join(dir, "postgresql.conf")
 	data, err := n.cfg.Host.ReadFile(ctx, name)
 	if err != nil {
@@ -172,6 +242,18 @@ func (n *Node) set(ctx context.Context, dir string, settings map[string]string) 
 		return fmt.Errorf("write postgresql.conf: %w", err)
 	}
 	return nil
+}
+
+const autoConfName = "postgresql.auto.conf"
+
+// autoConf reads postgresql.auto.conf; if there is none, it is empty.
+func (n *Node) autoConf(ctx context.Context, dir string) (*pgconf.File, error) {
+	name := path.Join(dir, autoConfName)
+	data, err := n.cfg.Host.ReadFile(ctx, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", autoConfName, err)
+	}
+	return pgconf.Parse(name, data)
 }
 
 // Follow makes the server a standby as cfg says; it takes effect at the next start. See [recovery.Apply].
@@ -202,7 +284,7 @@ func (n *Node) Control(ctx context.Context) (recovery.Control, error) {
 	return control, damaged
 }
 
-// Exists reports whether the data directory is there, by its PG_VERSION file.
+// Exists reports whether the data directory is there, by its PG_VERSION file. It says nothing about whether it is complete.
 func (n *Node) Exists(ctx context.Context) (bool, error) {
 	return n.cfg.Host.Exists(ctx, path.Join(n.cfg.DataDir, "PG_VERSION"))
 }
