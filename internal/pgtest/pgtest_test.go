@@ -324,6 +324,24 @@ func testShutdown(t *testing.T, a, b *Node) {
 	a.StartPostgres(t)
 }
 
+// TestMissing runs a test where something is missing: it skips with the reason, and fails where nothing may be skipped.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ env, reason string }{
+		"docker": {"PATH=/nonexistent", "no docker command"},
+		"image":  {"UNDERSTUDY_TEST_IMAGE_11=understudy-no-such-image:1", "no image understudy-no-such-image:1: run scripts/setup images"},
+	} {
+		for ci, want := range map[string]string{"": "--- SKIP", "true": "--- FAIL"} {
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStandbyOf11$", "-test.v")
+			cmd.Env = append(os.Environ(), "CI="+ci, tt.env)
+			out, err := cmd.CombinedOutput()
+			require.Equal(t, ci != "", err != nil, "%s", out)
+			require.Contains(t, string(out), want, name)
+			require.Contains(t, string(out), tt.reason, name)
+		}
+	}
+}
+
 // TestLeftovers kills a test process that has a frozen and an unplugged machine, and cleans up after it.
 func TestLeftovers(t *testing.T) {
 	if os.Getenv("UNDERSTUDY_LEAVE_BEHIND") != "" {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 )
@@ -69,8 +68,8 @@ func (o owner) gone(me owner, created, now time.Time) bool {
 	if errors.Is(syscall.Kill(o.pid, 0), syscall.ESRCH) {
 		return true
 	}
-	now2 := startTime(o.pid)
-	return now2 != "" && o.started != "" && now2 != o.started
+	current := startTime(o.pid)
+	return current != "" && o.started != "" && current != o.started
 }
 
 func bootID() string {
@@ -168,7 +167,7 @@ func removeWhere(
 			continue
 		}
 		group.Go(func() {
-			err := removeContainer(ctx, cli, c)
+			_, err := cli.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 			mu.Lock()
 			defer mu.Unlock()
 			note(strings.TrimPrefix(strings.Join(c.Names, ","), "/"), err)
@@ -194,13 +193,4 @@ func removeWhere(
 		}
 	}
 	return removed, errors.Join(errs...)
-}
-
-func removeContainer(ctx context.Context, cli *testcontainers.DockerClient, c container.Summary) error {
-	if c.State == container.StatePaused {
-		// A frozen process does not die, so older engines refuse to remove it.
-		_, _ = cli.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{})
-	}
-	_, err := cli.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	return err
 }
