@@ -220,7 +220,7 @@ while :; do wait; done`
 func (n *Node) create(ctx context.Context, image string, labels map[string]string) error {
 	for try := 0; ; try++ {
 		var err error
-		if n.port, err = freePort(); err != nil {
+		if n.port, err = freePort(ctx); err != nil {
 			return err
 		}
 		ctr, err := testcontainers.Run(ctx, image, n.options(labels)...)

@@ -128,10 +128,11 @@ func isLoopback(host string) bool {
 
 // freePort picks a port that nothing listens on now. It lies below the range from which outgoing connections take theirs, so
 // that nobody gets it by chance while its container is down.
-func freePort() (int, error) {
+func freePort(ctx context.Context) (int, error) {
+	var lc net.ListenConfig
 	for range 200 {
 		port := 15000 + rand.IntN(17000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err == nil {
 			return port, l.Close()
 		}

@@ -132,7 +132,7 @@ func (l *Local) end(pid int, waited <-chan error) bool {
 }
 
 func (l *Local) command(c Cmd) (*exec.Cmd, error) {
-	cmd := exec.Command(c.Path, c.Args...)
+	cmd := exec.Command(c.Path, c.Args...) //nolint:noctx // CommandContext would kill the process only, end ends its group
 	cmd.Dir = c.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = os.Environ()

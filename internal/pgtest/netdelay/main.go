@@ -42,7 +42,7 @@ func run(tunName, device, delayText string) error {
 		return err
 	}
 	held := make(chan packet, 1<<16) // more than this is lost, as in any queue
-	go func() { log.Fatal(release(out, held)) }()
+	go release(out, held)
 	for {
 		buf := make([]byte, 1<<16)
 		n, err := unix.Read(tun, buf)
@@ -65,7 +65,8 @@ type packet struct {
 	data []byte
 }
 
-func release(out int, held <-chan packet) error {
+// release sends packets on when they are due. They are all held for the same time, so they stay in order.
+func release(out int, held <-chan packet) {
 	for p := range held {
 		if len(p.data) < 20 || p.data[0]>>4 != 4 {
 			continue // IPv6 neighbour discovery on the new device
@@ -75,7 +76,6 @@ func release(out int, held <-chan packet) error {
 		// Errors are the network's: the packet is lost, and whoever sent it will notice.
 		_ = unix.Sendto(out, p.data, 0, &to)
 	}
-	return nil
 }
 
 // openRaw opens a socket that sends ready-made packets through the device, whatever the routes say.
