@@ -174,8 +174,12 @@ func (n *Node) Processes(ctx context.Context) ([]int, error) {
 	return n.processesIn(ctx, n.cfg.DataDir)
 }
 
+// lastingDoubt is how long it must be doubtful which processes a server has before that is an answer. A process that is just
+// ending hides its working directory for a moment, and on a busy machine one of some server always is.
+const lastingDoubt = 2 * time.Second
+
 func (n *Node) processesIn(ctx context.Context, dir string) ([]int, error) {
-	for try := 1; ; try++ {
+	for begun := time.Now(); ; {
 		r, err := n.cfg.Host.Run(ctx, host.Cmd{
 			Path: "sh", Args: []string{"-c", listScript, "sh", dir}, Env: []string{"LC_ALL=C"},
 		})
@@ -190,7 +194,7 @@ func (n *Node) processesIn(ctx context.Context, dir string) ([]int, error) {
 		if doubt == "" {
 			return pids, nil
 		}
-		if try == 3 { // a process that was just ending is no lasting doubt
+		if time.Since(begun) >= lastingDoubt {
 			return pids, &DoubtError{DataDir: dir, Reason: doubt}
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
