@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,7 +42,25 @@ type program struct {
 	cmd    *exec.Cmd
 	dir    string // parent of the run's directory
 	events chan story.Event
-	stderr *bytes.Buffer
+	stderr *transcript
+}
+
+// transcript is what the program wrote to standard error; it may be read while the program writes.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (tr *transcript) Write(b []byte) (int, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.text.Write(b)
+}
+
+func (tr *transcript) String() string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.text.String()
 }
 
 // begin starts the program in its own process, with a parent directory of its own. Whatever happens, nothing of it is left
@@ -52,7 +71,7 @@ func begin(t *testing.T, executable string, args ...string) *program {
 	dir, err := os.MkdirTemp("", "quickstart-test-")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // see above
-	p := &program{dir: dir, events: make(chan story.Event, 1000), stderr: &bytes.Buffer{}}
+	p := &program{dir: dir, events: make(chan story.Event, 1000), stderr: &transcript{}}
 	p.cmd = exec.Command(executable, append([]string{"--json", "--rows=50", "--dir=" + dir}, args...)...)
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
 	p.cmd.Stderr = p.stderr
