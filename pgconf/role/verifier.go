@@ -1,10 +1,3 @@
-// Package role prepares what PostgreSQL stores about a role's password, on the client, so that the password itself never
-// reaches a statement, a server log or a process list.
-//
-//	verifier, err := role.NewVerifier(password)
-//	conn.Exec(ctx, "CREATE ROLE replicator LOGIN REPLICATION PASSWORD '"+verifier+"'")
-//
-// A verifier is no password, but who has it can try passwords against it at leisure: treat it as a secret too.
 package role
 
 import (
@@ -24,22 +17,28 @@ const Iterations = 4096
 
 const saltBytes = 16 // SCRAM_DEFAULT_SALT_LEN in src/include/common/scram-common.h
 
-// ErrPassword is matched by the error for a password that cannot be turned into a verifier here.
+// ErrPassword is matched by the error for a password that [NewVerifier] cannot turn into a verifier. The error's text never
+// holds the password or a part of it.
 var ErrPassword = errors.New("unusable password")
 
 // NewVerifier returns a SCRAM-SHA-256 verifier of the password with a fresh salt, in the form of pg_authid.rolpassword
-// (manual: "pg_authid"). PostgreSQL 10 and later store a PASSWORD of that form as it is. The result holds no character that
-// a quoted SQL string would need to escape.
+// (manual: "pg_authid"):
 //
-// Only printable ASCII is taken, because other characters are normalised first (SASLprep, RFC 4013), which this function
-// does not do. The error matches [ErrPassword] and does not hold the password.
+//	SCRAM-SHA-256$4096:<salt>$<StoredKey>:<ServerKey>
+//
+// PostgreSQL 10 and later store a PASSWORD of that form as it is, whatever password_encryption says (get_password_type in
+// src/backend/libpq/crypt.c). The result is made of A-Z, a-z, 0-9 and -+/=$: alone, so it can stand between quotes in SQL.
+//
+// The password must be one or more printable ASCII characters, blanks included. Others are normalised first by SASLprep (RFC
+// 4013), which this function does not do; a verifier made without it would refuse the right password. The error matches
+// [ErrPassword].
 func NewVerifier(password string) (string, error) {
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // it never fails: crypto/rand ends the program instead
 	return verifier(password, salt, Iterations)
 }
 
-// verifier computes the verifier of RFC 5803: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey.
+// verifier computes the keys of RFC 5802, section 3, and writes them as RFC 5803 says.
 func verifier(password string, salt []byte, iterations int) (string, error) {
 	if password == "" || strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return "", fmt.Errorf("%w: use one or more printable ASCII characters", ErrPassword)
