@@ -15,13 +15,18 @@ import (
 // The processes are found by the name of their program, which everyone may read. Then come the working directories, and only
 // after them the states: a process whose working directory could not be read, and that still runs then, really hides it.
 const listScript = `
-dir=$1
-echo "me $(id -u)"
+dir=$1 number=
+{ read -r number <"$dir/postmaster.pid"; } 2>/dev/null
+echo "pidfile $number"
 if [ ! -d /proc/self ]; then
-	echo "pidfile $(head -n 1 "$dir/postmaster.pid" 2>/dev/null)"
+	echo "me $(id -u)"
+	echo noproc
 	ps -A -o pid= -o ppid= -o uid= -o state= -o command= | sed 's/^/ps /' && echo end
 	exit
 fi
+while read -r key a b rest; do
+	[ "$key" != Uid: ] || echo "me $b"
+done </proc/self/status
 if at=$(stat -L -c '%d:%i %u' -- "$dir" 2>&1); then
 	echo "dir $at"
 elif [ -L "$dir" ]; then
@@ -38,25 +43,28 @@ for d in /proc/[0-9]*; do
 	{ read -r comm <"$d/comm"; } 2>/dev/null
 	case $comm in postgres | postmaster) pids="$pids${d#/proc/} " list="$list $d/cwd" ;; esac
 done
+[ -z "$list" ] || here=$(readlink /proc/self/ns/mnt)
 [ -z "$list" ] || stat -L -c 'cwd %n %d:%i' -- $list 2>/dev/null
 for p in $pids; do
-	state= ppid= uid=
+	state= ppid= uid= inner=
 	{
 		while read -r key a b rest; do
 			case $key in
 			State:) state=$a ;;
 			PPid:) ppid=$a ;;
 			Uid:) uid=$b ;;
+			NSpid:) [ -z "$b" ] || { set -- $b $rest; shift $(($# - 1)); inner=$1; } ;;
 			esac
 		done <"/proc/$p/status"
 	} 2>/dev/null
 	[ -n "$uid" ] || continue
 	echo "proc $p $ppid $uid $state"
+	[ -z "$inner" ] || echo "nested $p $inner"
 	case $pids in *" $ppid "*) continue ;; esac
 	printf 'args %s ' "$p"
 	{ tr '\000\n' '\001\002' <"/proc/$p/cmdline"; } 2>/dev/null
 	echo
-	[ "$(readlink "/proc/$p/ns/mnt" 2>/dev/null)" != "$(readlink /proc/self/ns/mnt)" ] || echo "near $p"
+	[ "$(readlink "/proc/$p/ns/mnt" 2>/dev/null)" != "$here" ] || echo "near $p"
 done
 echo end
 `
@@ -70,8 +78,8 @@ type listing struct {
 	fault string // why nothing is known of the directory
 	procs map[int]*process
 
-	ps      bool // the machine has no /proc: no working directories
 	pidfile int  // the number in postmaster.pid, 0 if there is none
+	noProc  bool // the machine has no /proc: no working directories
 }
 
 // process is one postgres process. A directory is known by its device and inode, as device:inode.
@@ -81,6 +89,7 @@ type process struct {
 	cwd            string   // empty if it could not be read
 	args           []string // nil for a child of another one
 	near           bool     // it sees the same file systems as the one who looked
+	inner          int      // its number in the container it runs in; 0 if it is in none, as seen from here
 }
 
 var errListing = errors.New("the list of processes is not complete")
@@ -122,8 +131,9 @@ func (l *listing) take(line string, cwds map[int]string) bool {
 	case "nodir":
 		l.fault = rest
 	case "pidfile":
-		l.ps = true
 		l.pidfile, _ = strconv.Atoi(rest) // no file, no number
+	case "noproc":
+		l.noProc = true
 	case "cwd":
 		name, at, _ := strings.Cut(strings.TrimPrefix(rest, "/proc/"), "/cwd ")
 		var pid int
@@ -137,6 +147,11 @@ func (l *listing) take(line string, cwds map[int]string) bool {
 		return l.on(pid, func(p *process) { p.args = strings.Split(args, "\x01") })
 	case "near":
 		return l.on(rest, func(p *process) { p.near = true })
+	case "nested":
+		pid, inner, _ := strings.Cut(rest, " ")
+		var n int
+		n, err = strconv.Atoi(inner)
+		return l.on(pid, func(p *process) { p.inner = n }) && err == nil
 	default:
 		return false
 	}
@@ -196,9 +211,10 @@ func isPostgres(command string) bool {
 // counts too; it is known by its argument -D.
 //
 // Only the owner of a data directory can run a server in it (checkDataDir, same file), so other users' processes do not
-// matter if their working directory cannot be read.
+// matter if their working directory cannot be read. Nor do those in a container, unless one has there the number that stands in
+// postmaster.pid.
 func (l listing) in(dir string) (pids []int, doubt string) {
-	if l.ps {
+	if l.noProc {
 		return l.inByPS(dir)
 	}
 	switch {
@@ -229,12 +245,16 @@ func (l listing) in(dir string) (pids []int, doubt string) {
 	return pids, doubt
 }
 
-// mayBeOurs reports whether a process whose working directory is hidden may belong to the server, as far as its user tells.
+// mayBeOurs reports whether a process whose working directory is hidden may belong to the server.
 func (l listing) mayBeOurs(p *process) bool {
-	if l.gone {
+	switch {
+	case p.inner != 0:
+		return !l.gone && p.uid == l.owner && p.inner == l.pidfile
+	case l.gone:
 		return l.me == 0 || p.uid == l.me
+	default:
+		return p.uid == l.owner
 	}
-	return p.uid == l.owner
 }
 
 // names reports whether the process was started for a data directory of that name.

@@ -150,6 +150,45 @@ proc 8 7 100 S`,
 			doubt: "process 8",
 		},
 		{
+			name: "hidden_process_in_a_container",
+			text: `
+me 100
+pidfile 4711
+dir 1:10 100
+proc 4711 1 100 S
+nested 4711 1
+args 4711 /bin/postgresA-DA/srv/pgA
+proc 8 4711 100 S
+nested 8 17`,
+		},
+		{
+			name: "hidden_process_in_a_container_with_the_number_of_the_pid_file",
+			text: `
+me 100
+pidfile 1
+dir 1:10 100
+proc 4711 1 100 S
+nested 4711 1
+args 4711 /bin/postgresA-DA/var/lib/dataA`,
+			doubt: "process 4711",
+		},
+		{
+			name: "container_that_root_can_look_into",
+			text: `
+me 0
+pidfile 1
+dir 1:10 999
+cwd /proc/4711/cwd 1:10
+proc 4711 1 999 S
+nested 4711 1
+args 4711 /bin/postgresA-DA/var/lib/dataA`,
+			pids: []int{4711},
+		},
+		{
+			name: "no_directory_and_a_hidden_container",
+			text: "me 0\npidfile\nabsent\nproc 7 1 100 S\nnested 7 1\nargs 7 A",
+		},
+		{
 			name: "hidden_process_of_somebody_else",
 			text: "me 100\ndir 1:10 100\nproc 7 1 200 S\nargs 7 A",
 		},
@@ -193,6 +232,7 @@ proc 8 7 100 S`,
 			text: `
 me 100
 pidfile
+noproc
 ps 1 0 0 Ss /sbin/launchd
 ps 7 1 100 S /opt/bin/postgres -D /srv/pg
 ps 8 7 100 S postgres: walwriter
@@ -205,16 +245,16 @@ ps 40 1 100 S sh -c postgres -D /srv/pg`,
 		},
 		{
 			name: "without_proc_by_number",
-			text: "me 100\npidfile 7\nps 7 1 100 S postgres\nps 8 7 100 S postgres: walwriter",
+			text: "me 100\npidfile 7\nnoproc\nps 7 1 100 S postgres\nps 8 7 100 S postgres: walwriter",
 			pids: []int{7, 8},
 		},
 		{
 			name: "without_proc_the_number_is_somebody_elses",
-			text: "me 100\npidfile 8\nps 7 1 100 S postgres -D /srv/pg2\nps 8 7 100 S postgres: walwriter\nps 9 1 100 S sleep 10",
+			text: "me 100\npidfile 8\nnoproc\nps 7 1 100 S postgres -D /srv/pg2\nps 8 7 100 S postgres: walwriter\nps 9 1 100 S sleep 10",
 		},
 		{
 			name:  "without_proc_nobody_knows_whose_an_orphan_is",
-			text:  "me 100\npidfile\nps 8 1 100 S postgres: app orders [local] idle",
+			text:  "me 100\npidfile\nnoproc\nps 8 1 100 S postgres: app orders [local] idle",
 			doubt: "process 8 has outlived its postmaster",
 		},
 	}
@@ -242,7 +282,7 @@ func TestListingMustBeComplete(t *testing.T) {
 		_, err := parseListing(whole[:i])
 		require.Error(t, err, "cut off after %q", whole[:i])
 	}
-	for _, line := range []string{"who knows", "me x", "dir 1:10 x", "proc 7 1 100", "proc a 1 100 S", "args 9 x", "near 9", "cwd /proc/x/cwd 1:1"} {
+	for _, line := range []string{"who knows", "me x", "dir 1:10 x", "proc 7 1 100", "proc a 1 100 S", "args 9 x", "near 9", "nested 9 1", "cwd /proc/x/cwd 1:1"} {
 		_, err := parseListing("me 100\nabsent\n" + line + "\nend\n")
 		require.ErrorIs(t, err, errListing, line)
 	}

@@ -115,6 +115,8 @@ func (cfg InitConfig) check() error {
 	switch {
 	case cfg.Superuser == "":
 		return errors.New("Superuser is empty")
+	case strings.ContainsAny(cfg.Superuser, `"$'\`+"\n\x00"):
+		return fmt.Errorf("Superuser %q: initdb takes no quotes, backslash, $ or line break in it", cfg.Superuser)
 	case cfg.Password == "":
 		return errors.New("Password is empty: nobody could log in")
 	case strings.ContainsAny(cfg.Password, "\n\r\x00"):
@@ -140,6 +142,7 @@ func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
 		return fmt.Errorf("hand the password to initdb: %w", err)
 	}
 	_, err = n.run(ctx, "initdb", append(append(args, "--pwfile="+secret), sums...)...)
+	err = withoutStatement(err)
 	// The password must not stay, even if the caller's time is over.
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -150,6 +153,26 @@ func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
 		return fmt.Errorf("initdb %s: %w", n.cfg.DataDir, err)
 	}
 	return nil
+}
+
+// withoutStatement removes from an error of initdb the statement that failed, because that may be the one with the password.
+func withoutStatement(err error) error {
+	var exit *host.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	var kept []string
+	statement := false
+	for line := range strings.SplitSeq(exit.Stderr, "\n") {
+		// A statement goes on in lines that begin with a tab.
+		statement = strings.Contains(line, "STATEMENT: ") || statement && strings.HasPrefix(line, "\t")
+		if !statement {
+			kept = append(kept, line)
+		}
+	}
+	told := *exit
+	told.Stderr = strings.Join(kept, "\n")
+	return &told
 }
 
 // checksums returns the option of initdb: from 18 on, checksums are its default.

@@ -41,27 +41,26 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// ErrHalfRewound says that a data directory must not be started: pg_rewind was interrupted or failed in it, so it may be a
-// mixture of two servers. Set it aside and clone.
-var ErrHalfRewound = errors.New("a rewind of it was not finished, so it may hold a mixture of two servers: set it aside and clone")
+// ErrHalfRewound says that [Node.Rewind] was interrupted or failed, so that the data may be a mixture of two servers and must
+// not be used. Set it aside and clone.
+var ErrHalfRewound = errors.New("a rewind was not finished, so its data may be a mixture of two servers: set it aside and clone")
 
 // Start starts the server and waits until it accepts connections (a standby: read-only ones). A failure is a [*StartError].
 // Starting a server that runs is an error too. After a crash the server refuses to start while another process has the number
 // in its postmaster.pid; [Node.Fence] removes that file, once no process of the server is left.
 func (n *Node) Start(ctx context.Context) error {
-	refuse := func(err error, log []string) error { return &StartError{DataDir: n.cfg.DataDir, Log: log, Err: err} }
-	half, err := n.halfRewound(ctx)
-	if err != nil {
-		return refuse(err, nil)
-	}
-	if half {
-		return refuse(ErrHalfRewound, nil)
-	}
 	before := n.logSize(ctx)
-	if _, err := n.ctl(ctx, "start", "-w", "-l", n.cfg.LogFile); err != nil {
-		return refuse(err, n.logSince(ctx, before, 8))
+	_, err := n.ctl(ctx, "start", "-w", "-l", n.cfg.LogFile)
+	if err == nil {
+		return nil
 	}
-	return nil
+	failure := &StartError{DataDir: n.cfg.DataDir, Log: n.logSince(ctx, before, 8), Err: err}
+	if there, thereErr := n.Exists(ctx); thereErr == nil && !there {
+		if half, halfErr := n.cfg.Host.Exists(ctx, n.rewinding()); halfErr == nil && half {
+			failure.Err = errors.Join(ErrHalfRewound, err)
+		}
+	}
+	return failure
 }
 
 // Stop stops the server and waits until none of its processes is left. A server that does not run is no error. Processes that

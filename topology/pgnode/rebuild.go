@@ -1,10 +1,9 @@
 package pgnode
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -45,12 +44,14 @@ func (n *Node) clone(ctx context.Context, source conninfo.Info, standby Standby)
 	if err := checkSource(source); err != nil {
 		return err
 	}
-	exists, err := n.cfg.Host.Exists(ctx, n.cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	if exists {
-		return fmt.Errorf("%s exists: set it aside first", n.cfg.DataDir)
+	for _, name := range []string{n.cfg.DataDir, n.rewinding()} {
+		exists, err := n.cfg.Host.Exists(ctx, name)
+		if err != nil {
+			return err
+		}
+		if exists {
+			return fmt.Errorf("%s exists: set it aside first", name)
+		}
 	}
 	major, err := n.Major(ctx)
 	if err != nil {
@@ -67,10 +68,6 @@ func (n *Node) clone(ctx context.Context, source conninfo.Info, standby Standby)
 		return fmt.Errorf("pg_basebackup: %w", err)
 	}
 	if err := n.adopt(ctx, incoming, major, standby); err != nil {
-		return err
-	}
-	// Should the directory set aside have been half rewound, that is no matter of its successor.
-	if err := n.removeMarker(ctx); err != nil {
 		return err
 	}
 	if err := n.cfg.Host.Rename(ctx, incoming, n.cfg.DataDir); err != nil {
@@ -158,9 +155,10 @@ func (n *Node) CanRewind(ctx context.Context) bool {
 // functions the pg_rewind manual lists; dbname must be set, and a password in it is refused as by [Node.Clone]. The server is
 // not started.
 //
-// pg_rewind first runs without changing anything, so what it refuses leaves the data as it was. From then on until the
-// standby is configured, the file DataDir + ".rewinding" marks the data directory as unusable: [Node.Start] and Rewind refuse it
-// with [ErrHalfRewound], and only a clone helps.
+// pg_rewind first runs without changing anything, so what it refuses leaves the data as it was. Then the data directory is
+// renamed to DataDir + ".rewinding", where nobody starts it, until it is a configured standby: interrupted half-way it may be
+// a mixture of two servers, and complete but without its role it would start as a second primary on the timeline of the
+// first. After an interruption it stays under that name, Start and Rewind return [ErrHalfRewound], and only a clone helps.
 //
 // The configuration files come from the source, so the standby's own are written anew. The primary must have made a
 // checkpoint on its timeline since its promotion, or pg_rewind up to 15 sees no difference (manual of pg_rewind, 16).
@@ -178,7 +176,7 @@ func (n *Node) rewind(ctx context.Context, source conninfo.Info, standby Standby
 	if err := n.checkStopped(ctx); err != nil {
 		return err
 	}
-	half, err := n.halfRewound(ctx)
+	half, err := n.cfg.Host.Exists(ctx, n.rewinding())
 	if err != nil {
 		return err
 	}
@@ -192,25 +190,31 @@ func (n *Node) rewind(ctx context.Context, source conninfo.Info, standby Standby
 	if err := n.endCleanly(ctx); err != nil {
 		return err
 	}
-	args := []string{"-D", n.cfg.DataDir, "--source-server=" + source.Text()}
-	if _, err := n.run(ctx, "pg_rewind", append(args, "--dry-run")...); err != nil {
+	from := "--source-server=" + source.Text()
+	if _, err := n.run(ctx, "pg_rewind", "--dry-run", "-D", n.cfg.DataDir, from); err != nil {
 		return fmt.Errorf("pg_rewind --dry-run: %w", err)
 	}
-	// Whoever starts it from here on in spite of the mark gets a standby, not a second primary.
+	// This finds out what is wrong with the configuration before there is no way back.
 	if err := n.adopt(ctx, n.cfg.DataDir, major, standby); err != nil {
 		return err
 	}
-	if err := n.cfg.Host.WriteFile(ctx, n.marker(), []byte("pg_rewind has begun\n"), 0o600); err != nil {
-		return fmt.Errorf("mark the data directory: %w", err)
+	if err := n.cfg.Host.Rename(ctx, n.cfg.DataDir, n.rewinding()); err != nil {
+		return fmt.Errorf("move the data directory out of the way: %w", err)
 	}
-	if _, err := n.run(ctx, "pg_rewind", args...); err != nil {
+	if _, err := n.run(ctx, "pg_rewind", "-D", n.rewinding(), from); err != nil {
 		return fmt.Errorf("pg_rewind: %w", err)
 	}
-	if err := n.adopt(ctx, n.cfg.DataDir, major, standby); err != nil {
+	if err := n.adopt(ctx, n.rewinding(), major, standby); err != nil {
 		return err
 	}
-	return n.removeMarker(ctx)
+	if err := n.cfg.Host.Rename(ctx, n.rewinding(), n.cfg.DataDir); err != nil {
+		return fmt.Errorf("move the data directory back: %w", err)
+	}
+	return nil
 }
+
+// rewinding is the name of the data directory while pg_rewind works in it.
+func (n *Node) rewinding() string { return n.cfg.DataDir + ".rewinding" }
 
 // checkStopped refuses a server that runs, or may.
 func (n *Node) checkStopped(ctx context.Context) error {
@@ -220,21 +224,6 @@ func (n *Node) checkStopped(ctx context.Context) error {
 	}
 	if len(pids) > 0 {
 		return fmt.Errorf("the server in %s runs (pid %d): stop it first", n.cfg.DataDir, pids[0])
-	}
-	return nil
-}
-
-// marker is a file that is there while the data directory must not be started. It lies beside it, because pg_rewind removes
-// what the source does not have.
-func (n *Node) marker() string { return n.cfg.DataDir + ".rewinding" }
-
-func (n *Node) halfRewound(ctx context.Context) (bool, error) {
-	return n.cfg.Host.Exists(ctx, n.marker())
-}
-
-func (n *Node) removeMarker(ctx context.Context) error {
-	if err := n.cfg.Host.Remove(ctx, n.marker()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return nil
 }
@@ -262,22 +251,32 @@ func (n *Node) endCleanly(ctx context.Context) error {
 }
 
 // SetAside renames the data directory of a stopped server to DataDir + ".aside-" and the time at, in seconds, and returns the
-// new name, or "" if there is no data directory. It refuses while any process of the server runs, or may run. Nothing is
-// deleted: when to remove it is a decision for people.
+// new name, or "" if there is nothing. A half rewound one is set aside, too. It refuses while any process of the server runs, or
+// may run. Nothing is deleted: when to remove it is a decision for people.
 func (n *Node) SetAside(ctx context.Context, at time.Time) (string, error) {
+	aside, err := n.setAside(ctx, n.cfg.DataDir+".aside-"+at.UTC().Format("20060102T150405Z"))
+	if err != nil {
+		return aside, fmt.Errorf("set aside %s: %w", n.cfg.DataDir, err)
+	}
+	return aside, nil
+}
+
+func (n *Node) setAside(ctx context.Context, name string) (aside string, err error) {
 	if err := n.checkStopped(ctx); err != nil {
-		return "", fmt.Errorf("set aside %s: %w", n.cfg.DataDir, err)
+		return "", err
 	}
-	aside := n.cfg.DataDir + ".aside-" + at.UTC().Format("20060102T150405Z")
-	if err := n.cfg.Host.Rename(ctx, n.cfg.DataDir, aside); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return "", nil
+	for _, dir := range []struct{ from, to string }{{n.cfg.DataDir, name}, {n.rewinding(), name + ".rewinding"}} {
+		exists, err := n.cfg.Host.Exists(ctx, dir.from)
+		if err != nil {
+			return aside, err
 		}
-		return "", fmt.Errorf("set aside %s: %w", n.cfg.DataDir, err)
-	}
-	// A mark goes along, and goes second: it must never be missing beside a directory that it is about.
-	if err := n.cfg.Host.Rename(ctx, n.marker(), aside+".rewinding"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return aside, fmt.Errorf("set aside %s: %w", n.marker(), err)
+		if !exists {
+			continue
+		}
+		if err := n.cfg.Host.Rename(ctx, dir.from, dir.to); err != nil {
+			return aside, err
+		}
+		aside = cmp.Or(aside, dir.to)
 	}
 	return aside, nil
 }

@@ -298,8 +298,14 @@ func clients() []topology.Client {
 // Passfile returns the password file of all roles.
 func (s *Server) Passfile(t testing.TB) string {
 	t.Helper()
-	name := filepath.Join(s.In.base, "passfile")
-	must(t, s.In.Host.WriteFile(t.Context(), name, []byte("*:*:*:*:"+Password+"\n"), 0o600))
+	return s.In.Passfile(t, Password)
+}
+
+// Passfile writes a password file for everyone and returns its name.
+func (in *Install) Passfile(t testing.TB, password string) string {
+	t.Helper()
+	name := filepath.Join(in.TempDir(t), "passfile")
+	must(t, in.Host.WriteFile(t.Context(), name, []byte("*:*:*:*:"+password+"\n"), 0o600))
 	return name
 }
 
@@ -313,6 +319,14 @@ func (s *Server) configure(ctx context.Context, c topology.Cluster) error {
 		return err
 	}
 	return s.Configure(ctx, settings, access)
+}
+
+// TempDir returns a new directory that belongs to the servers' user.
+func (in *Install) TempDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(in.base, fmt.Sprintf("dir-%d", rand.Uint32()))
+	must(t, in.Host.MkdirAll(t.Context(), dir, 0o700))
+	return dir
 }
 
 // Blank returns a server without a data directory.
