@@ -454,19 +454,30 @@ func (s *stage) judge(ctx context.Context, primary topology.NodeID) (recovery.Ju
 	if o.Err != nil {
 		return recovery.Judgement{}, o.Err
 	}
-	name := path.Join(s.nodes[primary].DataDir(), "pg_wal", o.Timeline.HistoryName())
-	text, err := s.cfg.Servers[primary].Host.ReadFile(ctx, name)
+	theirs, err := s.history(ctx, primary, o.Timeline)
 	if err != nil {
-		return recovery.Judgement{}, fmt.Errorf("read the new primary's history: %w", err)
+		return recovery.Judgement{}, err
 	}
-	history, err := wal.ParseHistory(o.Timeline, text)
+	own, err := s.history(ctx, Master, control.Timeline())
 	if err != nil {
 		return recovery.Judgement{}, err
 	}
 	return recovery.Judge(
-		recovery.Returning{Control: control, CanRewind: !s.cfg.NoRewind && s.nodes[Master].CanRewind(ctx)},
-		recovery.Leader{SystemID: o.SystemID, History: history, Position: o.Position},
+		recovery.Returning{Control: control, History: own, CanRewind: !s.cfg.NoRewind && s.nodes[Master].CanRewind(ctx)},
+		recovery.Leader{SystemID: o.SystemID, History: theirs, Position: o.Position},
 	), nil
+}
+
+// history reads the history of a timeline that a node is on; the first one has none.
+func (s *stage) history(ctx context.Context, id topology.NodeID, tli wal.Timeline) (wal.History, error) {
+	if tli == 1 {
+		return wal.History{Timeline: tli}, nil
+	}
+	text, err := s.cfg.Servers[id].Host.ReadFile(ctx, path.Join(s.nodes[id].DataDir(), "pg_wal", tli.HistoryName()))
+	if err != nil {
+		return wal.History{}, fmt.Errorf("read the history of %s: %w", id, err)
+	}
+	return wal.ParseHistory(tli, text)
 }
 
 // makeStandby turns the old master into a standby as the verdict says. A rewind that fails leaves it unusable, so then it is
