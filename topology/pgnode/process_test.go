@@ -123,7 +123,7 @@ func TestStartErrors(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(s.Port))
 		require.NoError(t, err)
 		defer l.Close()
-		fails(t, "Address already in use")
+		_ = fails(t, "Address already in use")
 	})
 	t.Run("no_data_directory", func(t *testing.T) {
 		aside, err := s.SetAside(t.Context(), time.Now())
