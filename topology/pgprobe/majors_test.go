@@ -20,7 +20,7 @@ import (
 )
 
 // TestMajors builds a cluster of two machines on each major with pgnode, observes it, lets the standby take over and the old
-// primary come back by pg_rewind, and observes each time.
+// primary come back by pg_rewind, or as a clone where the image has no pg_rewind, and observes each time.
 func TestMajors(t *testing.T) {
 	for _, major := range []int{11, 13, 17, 18} {
 		t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) {
@@ -37,8 +37,7 @@ func TestMajors(t *testing.T) {
 			p.sql(t, p.cluster.Node("b"), "CHECKPOINT")
 
 			p.shape = p.shape.Promoted("b").Attached(topology.Node{ID: "a", Host: "a", Upstream: "b"})
-			source := new(conninfo.Info).With("host", "b").With("user", livepg.Superuser).With("dbname", "postgres").With("passfile", passfile)
-			require.NoError(t, p.a.Rewind(t.Context(), source, p.standby(t, "a")))
+			p.comeBack(t)
 			require.NoError(t, p.a.Start(t.Context()))
 			p.expect(t, "b primary read-write, a standby streaming", 2)
 		})
@@ -87,6 +86,20 @@ func (p *pair) begin(t *testing.T) {
 	require.NoError(t, p.b.Start(ctx))
 	require.NoError(t, p.a.Set(ctx, p.settings(t, "a")))
 	require.NoError(t, p.a.Reload(ctx))
+}
+
+// comeBack makes a a standby of b.
+func (p *pair) comeBack(t *testing.T) {
+	t.Helper()
+	standby := p.standby(t, "a")
+	if p.a.CanRewind(t.Context()) {
+		source := new(conninfo.Info).With("host", "b").With("user", livepg.Superuser).With("dbname", "postgres").With("passfile", passfile)
+		require.NoError(t, p.a.Rewind(t.Context(), source, standby))
+		return
+	}
+	_, err := p.a.SetAside(t.Context(), time.Now())
+	require.NoError(t, err)
+	require.NoError(t, p.a.Clone(t.Context(), standby.Recovery.PrimaryConninfo, standby))
 }
 
 func (p *pair) settings(t *testing.T, id topology.NodeID) map[string]string {
