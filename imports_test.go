@@ -45,9 +45,11 @@ var mayImport = map[string][]string{
 	"":                    {},
 	"internal/atomicfile": {},
 	"internal/ctxio":      {},
+	"internal/localpg":    {},
 	"internal/script":     {},
 	"internal/pgtest":     {"topology/host"},
 	"pgconf":              {"pgconf/..."},
+	"pgconf/internal":     {"internal/localpg"}, // for tests
 	"walarchive/wal":      {},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
 	"recovery":            {"pgconf/...", "walarchive/wal", "internal/atomicfile"},
@@ -55,7 +57,7 @@ var mayImport = map[string][]string{
 	"topology/host":       {"topology/host/...", "internal/atomicfile"},
 	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery", "walarchive/wal"},
 	"topology/pgprobe":    {"topology", "pgconf/...", "walarchive/wal"},
-	"topology/internal":   {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery"}, // for tests
+	"topology/internal":   {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery", "internal/localpg"}, // for tests
 	"failover":            {"topology", "walarchive/wal"},
 	"gocd":                {"internal/atomicfile"},
 	"examples": {

@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -21,105 +19,35 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
 )
 
-// install is one set of PostgreSQL programs on this machine.
-type install struct {
-	major int
-	dir   string
-}
-
-// installs finds them on PATH and where Debian puts them, one for each major that the package knows, oldest first.
-func installs() []install {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	version := regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
-	var found []install
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), dirs...) {
-		postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")) // the other programs are beside the real one
-		if err != nil {
-			continue
-		}
-		out, _ := exec.Command(postgres, "--version").Output()
-		m := version.FindSubmatch(out)
-		if m == nil {
-			continue
-		}
-		major, _ := strconv.Atoi(string(m[1]))
-		known := slices.ContainsFunc(found, func(i install) bool { return i.major == major })
-		if !known && major >= recovery.MinMajor && major <= recovery.MaxMajor {
-			found = append(found, install{major, filepath.Dir(postgres)})
-		}
-	}
-	slices.SortFunc(found, func(a, b install) int { return a.major - b.major })
-	return found
-}
-
-// eachMajor runs a test for each installed major. Without any, it is skipped, or fails if CI is set.
-func eachMajor(t *testing.T, test func(t *testing.T, in install)) {
-	t.Helper()
-	found := installs()
-	if len(found) == 0 {
-		unavailable(t, "no PostgreSQL 10 to 18 on PATH or in /usr/lib/postgresql; install the package postgresql")
-	}
-	for _, in := range found {
-		t.Run(fmt.Sprintf("major=%d", in.major), func(t *testing.T) { test(t, in) })
-	}
-}
-
-func unavailable(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // world is a folder of servers that the unprivileged user owns; it is also the folder of their sockets.
 type world struct {
-	install
-	t    *testing.T
-	dir  string
-	cred *syscall.Credential
-	last int // port
+	localpg.Install
+	t     *testing.T
+	dir   string
+	owner localpg.Account
+	last  int // port
 }
 
-func newWorld(t *testing.T, in install) *world {
+func newWorld(t *testing.T, in localpg.Install) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "recovery") // t.TempDir is too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	w := &world{install: in, t: t, dir: dir, last: 5431}
-	if os.Geteuid() == 0 { // whom the server refuses
-		w.cred = unprivileged(t)
-		require.NoError(t, os.Chown(dir, int(w.cred.Uid), int(w.cred.Gid)))
-	}
-	return w
-}
-
-func unprivileged(t *testing.T) *syscall.Credential {
-	t.Helper()
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		require.NoError(t, err)
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		require.NoError(t, err)
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	}
-	unavailable(t, "running as root, and there is neither a user postgres nor nobody to run the server as")
-	return nil
+	owner, err := localpg.Owner(dir)
+	require.NoError(t, err)
+	return &world{Install: in, t: t, dir: dir, owner: owner, last: 5431}
 }
 
 func (w *world) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(w.install.dir, program), args...)
+	cmd := exec.Command(w.Bin(program), args...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGHOST="+w.dir, "PGUSER=postgres")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.cred}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.owner.Credential}
 	return cmd
 }
 
@@ -140,17 +68,17 @@ func (w *world) initdb(name string) *server {
 // copyOf makes a copy of a running server with pg_basebackup, of this major or a later one that is installed.
 func (w *world) copyOf(upstream *server, name string) *server {
 	w.t.Helper()
-	found := append([]install{w.install}, installs()...)
-	i := slices.IndexFunc(found, func(i install) bool {
-		_, err := os.Stat(filepath.Join(i.dir, "pg_basebackup"))
-		return err == nil && i.major >= w.major
+	found := append([]localpg.Install{w.Install}, localpg.Installs()...)
+	i := slices.IndexFunc(found, func(i localpg.Install) bool {
+		_, err := os.Stat(i.Bin("pg_basebackup"))
+		return err == nil && i.Major >= w.Major
 	})
 	if i < 0 {
-		unavailable(w.t, fmt.Sprintf("no pg_basebackup for PostgreSQL %d", w.major))
+		localpg.Missing(w.t, fmt.Sprintf("no pg_basebackup for PostgreSQL %d", w.Major))
 	}
 	s := w.server(name)
 	cmd := w.command("pg_basebackup", "-D", s.data, "-p", strconv.Itoa(upstream.port), "-X", "stream", "-c", "fast", "-N")
-	cmd.Path = filepath.Join(found[i].dir, "pg_basebackup")
+	cmd.Path = found[i].Bin("pg_basebackup")
 	out, err := cmd.CombinedOutput()
 	require.NoError(w.t, err, "%s", out)
 	return s
@@ -336,7 +264,7 @@ func (s *server) remove(name string) {
 
 func (s *server) apply(cfg recovery.Config) {
 	s.w.t.Helper()
-	require.NoError(s.w.t, recovery.Apply(s.w.t.Context(), s, s.data, s.w.major, cfg))
+	require.NoError(s.w.t, recovery.Apply(s.w.t.Context(), s, s.data, s.w.Major, cfg))
 }
 
 func (s *server) control() recovery.Control {
@@ -354,8 +282,8 @@ func (s *server) WriteFile(_ context.Context, path string, data []byte, perm fs.
 	if err := atomicfile.Write(path, data, perm); err != nil {
 		return err
 	}
-	if s.w.cred == nil {
+	if s.w.owner.Credential == nil {
 		return nil
 	}
-	return os.Lchown(path, int(s.w.cred.Uid), int(s.w.cred.Gid))
+	return os.Lchown(path, int(s.w.owner.Credential.Uid), int(s.w.owner.Credential.Gid))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -21,7 +22,7 @@ import (
 // What a config says is what the server has in force, whatever characters are in it, and in the end what the shell is given.
 func TestServerReadsWhatWeMean(t *testing.T) {
 	const odd = `it's "b\2" 100% #é ` // what the shell shall be given
-	eachMajor(t, func(t *testing.T, in install) {
+	localpg.Each(t, func(t *testing.T, in localpg.Install) {
 		w := newWorld(t, in)
 		primary := w.initdb("primary")
 		primary.up()
@@ -45,7 +46,7 @@ func TestServerReadsWhatWeMean(t *testing.T) {
 
 		standby.up()
 		require.Equal(t, "true", standby.ask("pg_is_in_recovery()"))
-		if in.major >= 12 {
+		if in.Major >= 12 {
 			for param, want := range map[string]string{
 				"primary_conninfo": cfg.PrimaryConninfo.Text(), "primary_slot_name": "slot_2", "restore_command": cfg.RestoreCommand,
 				"archive_cleanup_command": cfg.ArchiveCleanupCommand, "recovery_target_timeline": "latest",
@@ -95,7 +96,7 @@ func TestServerReadsWhatWeMean(t *testing.T) {
 
 // A server that was promoted, and so has old settings lying around, becomes a standby that has only the new ones.
 func TestServerPromotedThenStandbyAgain(t *testing.T) {
-	eachMajor(t, func(t *testing.T, in install) {
+	localpg.Each(t, func(t *testing.T, in localpg.Install) {
 		w := newWorld(t, in)
 		a := w.initdb("a")
 		a.up()
@@ -109,7 +110,7 @@ func TestServerPromotedThenStandbyAgain(t *testing.T) {
 		a.stop()
 		b.promote()
 		require.False(t, b.exists(recovery.StandbySignal))
-		require.Equal(t, in.major <= 11, b.exists(recovery.RecoveryDone))
+		require.Equal(t, in.Major <= 11, b.exists(recovery.RecoveryDone))
 		require.Equal(t, wal.Timeline(2), b.control().Timeline(), "known from the control file, before the first checkpoint on it")
 		b.exec("insert into t values (1)")
 
@@ -139,7 +140,7 @@ func TestServerPromotedThenStandbyAgain(t *testing.T) {
 
 // A primary that is killed with rows its standby has not got must not follow it.
 func TestServerDiverged(t *testing.T) {
-	eachMajor(t, func(t *testing.T, in install) {
+	localpg.Each(t, func(t *testing.T, in localpg.Install) {
 		w := newWorld(t, in)
 		a := w.initdb("a")
 		a.up()
@@ -182,7 +183,7 @@ func TestServerDiverged(t *testing.T) {
 
 // Why Apply refuses what it refuses: what servers do with these left-overs.
 func TestServerLeftovers(t *testing.T) {
-	eachMajor(t, func(t *testing.T, in install) {
+	localpg.Each(t, func(t *testing.T, in localpg.Install) {
 		w := newWorld(t, in)
 		s := w.initdb("s")
 		cfg := recovery.Config{RestoreCommand: "false %f", TargetTimeline: recovery.TimelineLatest}
@@ -190,17 +191,17 @@ func TestServerLeftovers(t *testing.T) {
 		refused := func(file string) {
 			t.Helper()
 			var got *recovery.DataDirError
-			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.data, in.major, cfg), &got)
+			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.data, in.Major, cfg), &got)
 			require.Equal(t, filepath.Join(s.data, file), got.File)
 		}
 		conflict := func(param string) {
 			t.Helper()
 			var got *recovery.ConflictError
-			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.data, in.major, cfg), &got)
+			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.data, in.Major, cfg), &got)
 			require.Equal(t, param, got.Name)
 		}
 
-		if in.major <= 11 {
+		if in.Major <= 11 {
 			s.write("recovery.conf", s.read("recovery.conf")+"trigger_file = 'pull'\n")
 			s.write("pull", "")
 			refused("pull")
@@ -241,7 +242,7 @@ func TestServerLeftovers(t *testing.T) {
 		s.write("postgresql.auto.conf", "")
 		s.apply(cfg)
 
-		if in.major <= 15 {
+		if in.Major <= 15 {
 			s.write("postgresql.conf", conf+"promote_trigger_file = 'pull'\n")
 			s.write("pull", "")
 			refused("pull")
@@ -254,8 +255,8 @@ func TestServerLeftovers(t *testing.T) {
 
 		// A placeholder that is none.
 		bad := recovery.Config{RestoreCommand: "false %f %d"}
-		if in.major >= 16 {
-			require.ErrorContains(t, bad.Validate(in.major), `"%d"`)
+		if in.Major >= 16 {
+			require.ErrorContains(t, bad.Validate(in.Major), `"%d"`)
 			s.write(recovery.SettingsFile, "restore_command = 'false %f %d'\n")
 			s.start()
 			require.Contains(t, s.wantEnd(), `unexpected placeholder "%d"`)
@@ -269,7 +270,7 @@ func TestServerLeftovers(t *testing.T) {
 
 // A recovery target that some file still names makes a second primary of a standby, as soon as the first one gets there.
 func TestServerRecoveryTarget(t *testing.T) {
-	eachMajor(t, func(t *testing.T, in install) {
+	localpg.Each(t, func(t *testing.T, in localpg.Install) {
 		w := newWorld(t, in)
 		a := w.initdb("a")
 		a.up()
@@ -277,13 +278,13 @@ func TestServerRecoveryTarget(t *testing.T) {
 		cfg := recovery.Config{PrimaryConninfo: a.conninfo(), TargetTimeline: recovery.TimelineLatest}
 		b.apply(cfg)
 		name := "postgresql.conf"
-		if in.major <= 11 {
+		if in.Major <= 11 {
 			name = recovery.RecoveryConf
 		}
 		b.write(name, "recovery_target_action = promote\nrecovery_target_name = 'before the release'\n"+b.read(name))
 		var conflict *recovery.ConflictError
-		require.ErrorAs(t, recovery.Apply(t.Context(), b, b.data, in.major, cfg), &conflict)
-		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.data, name), Line: 2, Name: "recovery_target_name", Major: in.major}, *conflict)
+		require.ErrorAs(t, recovery.Apply(t.Context(), b, b.data, in.Major, cfg), &conflict)
+		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.data, name), Line: 2, Name: "recovery_target_name", Major: in.Major}, *conflict)
 
 		b.up()
 		require.Equal(t, "true", b.ask("pg_is_in_recovery()"))
@@ -295,7 +296,7 @@ func TestServerRecoveryTarget(t *testing.T) {
 
 // The control file can be read at any time while the server writes it.
 func TestServerControlFileUnderLoad(t *testing.T) {
-	eachMajor(t, func(t *testing.T, in install) {
+	localpg.Each(t, func(t *testing.T, in localpg.Install) {
 		w := newWorld(t, in)
 		s := w.initdb("s")
 		s.up()

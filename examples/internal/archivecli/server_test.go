@@ -6,11 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/walarchive"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -25,16 +23,10 @@ import (
 
 // TestServer archives from and restores into real servers of every installed major from 10 on.
 func TestServer(t *testing.T) {
-	installs := findInstalls(t)
-	if len(installs) == 0 {
-		skipOrFail(t, "no PostgreSQL server binaries (10 or later) on PATH or in /usr/lib/postgresql/*/bin")
-	}
-	for _, in := range installs {
-		t.Run(fmt.Sprint("major=", in.major), func(t *testing.T) { story(t, in) })
-	}
+	localpg.Each(t, story)
 }
 
-func story(t *testing.T, in install) {
+func story(t *testing.T, in localpg.Install) {
 	b := newBench(t, in)
 	primary := b.initdb()
 	primary.start("archive_mode=on", "archive_command="+b.command("push", `"%p"`))
@@ -121,7 +113,7 @@ func story(t *testing.T, in install) {
 		primary.start(settings...)
 		s := b.server("streaming")
 		b.run("pg_basebackup", "-h", primary.sock, "-D", s.data, "-X", "stream", "-c", "fast")
-		s.setRestore("standby.signal", "primary_conninfo=host="+primary.sock+" user="+b.account)
+		s.setRestore("standby.signal", "primary_conninfo=host="+primary.sock+" user="+b.owner.Name)
 		s.start(settings...)
 		primary.sql("create table p as select 1")
 		last := primary.sql("select pg_walfile_name(pg_current_wal_lsn())")
@@ -169,8 +161,8 @@ func lsnOracle(t *testing.T, s *server) {
 }
 
 func cleanupOracle(t *testing.T, b *bench) {
-	if !fileExists(filepath.Join(b.in.bin, "pg_archivecleanup")) {
-		skipOrFail(t, "no pg_archivecleanup in "+b.in.bin)
+	if !fileExists(b.in.Bin("pg_archivecleanup")) {
+		localpg.Missing(t, "no pg_archivecleanup in "+b.in.Dir)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	extensions := []string{"", "", "", ".partial", ".gz", ".00000028.backup", ".tmp"}
@@ -197,89 +189,27 @@ func cleanupOracle(t *testing.T, b *bench) {
 	}
 }
 
-// install is one installed major.
-type install struct {
-	major int
-	bin   string
-}
-
-var versionText = regexp.MustCompile(`\(PostgreSQL\) (\d+)\.`)
-
-func findInstalls(t *testing.T) []install {
-	candidates, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	require.NoError(t, err)
-	if onPath, err := exec.LookPath("postgres"); err == nil {
-		candidates = append(candidates, onPath)
-	}
-	var found []install
-	for _, c := range candidates {
-		if c, err = filepath.EvalSymlinks(c); err != nil {
-			continue
-		}
-		out, err := exec.Command(c, "--version").Output()
-		m := versionText.FindSubmatch(out)
-		if err != nil || m == nil {
-			continue
-		}
-		in := install{bin: filepath.Dir(c)}
-		in.major, _ = strconv.Atoi(string(m[1]))
-		if in.major >= 10 && !slices.Contains(found, in) {
-			found = append(found, in)
-		}
-	}
-	return found
-}
-
-func skipOrFail(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // bench is a folder with the built command, an archive and servers, all owned by a user that PostgreSQL accepts.
 type bench struct {
-	t          *testing.T
-	in         install
-	root       string
-	archive    string
-	binary     string
-	credential *syscall.Credential // nil: this user
-	account    string
+	t       *testing.T
+	in      localpg.Install
+	root    string
+	archive string
+	binary  string
+	owner   localpg.Account
 }
 
-func newBench(t *testing.T, in install) *bench {
+func newBench(t *testing.T, in localpg.Install) *bench {
 	root, err := os.MkdirTemp("", "archivecli")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(root) })
 	b := &bench{t: t, in: in, root: root, binary: filepath.Join(root, "walarchive")}
-	b.dropPrivileges()
+	b.owner, err = localpg.Owner(root)
+	require.NoError(t, err)
 	out, err := exec.Command("go", "build", "-o", b.binary, "github.com/understudy-ha/understudy/examples/walarchive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	b.archive = b.mkdir("archive")
 	return b
-}
-
-// dropPrivileges makes the folder another user's if this one is root, whom PostgreSQL refuses.
-func (b *bench) dropPrivileges() {
-	me, err := user.Current()
-	require.NoError(b.t, err)
-	b.account = me.Username
-	if os.Getuid() != 0 {
-		return
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		u, err = user.Lookup("nobody")
-	}
-	require.NoError(b.t, err)
-	uid, err := strconv.Atoi(u.Uid)
-	require.NoError(b.t, err)
-	gid, err := strconv.Atoi(u.Gid)
-	require.NoError(b.t, err)
-	b.account, b.credential = u.Username, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	require.NoError(b.t, os.Chown(b.root, uid, gid))
 }
 
 // step is t.Run for a part of the story; what fails in it fails there.
@@ -301,15 +231,13 @@ func (b *bench) mkdir(name string) string {
 
 // cmd is a command as the server's user; PostgreSQL's own programs are taken from the major's folder.
 func (b *bench) cmd(name string, args ...string) *exec.Cmd {
-	if path := filepath.Join(b.in.bin, name); fileExists(path) {
+	if path := b.in.Bin(name); fileExists(path) {
 		name = path
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Dir = b.root
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+b.root)
-	if b.credential != nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.credential}
-	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.owner.Credential}
 	return cmd
 }
 
@@ -353,7 +281,7 @@ func (b *bench) dumpLogs() {
 }
 
 func (b *bench) segmentSize() uint32 {
-	if b.in.major >= 11 {
+	if b.in.Major >= 11 {
 		return 1 << 20
 	}
 	return wal.DefaultSegmentSize
@@ -362,7 +290,7 @@ func (b *bench) segmentSize() uint32 {
 func (b *bench) initdb() *server {
 	s := b.server("primary")
 	args := []string{"-D", s.data, "--auth-local=peer", "--auth-host=reject", "--no-sync", "-E", "UTF8", "--locale=C"}
-	if b.in.major >= 11 {
+	if b.in.Major >= 11 {
 		args = append(args, "--wal-segsize=1")
 	}
 	b.run("initdb", args...)
@@ -397,7 +325,7 @@ type server struct {
 func (s *server) setRestore(signalFile string, settings ...string) {
 	s.b.t.Helper()
 	settings = append(settings, "recovery_target_timeline=latest")
-	if s.b.in.major >= 12 {
+	if s.b.in.Major >= 12 {
 		s.b.run("touch", filepath.Join(s.data, signalFile))
 		s.restore = settings
 		return
@@ -488,7 +416,7 @@ func (s *server) log() string {
 }
 
 func (s *server) psql(query string) *exec.Cmd {
-	return s.b.cmd("psql", "-X", "-h", s.sock, "-U", s.b.account, "-d", "postgres", "-Atqc", query)
+	return s.b.cmd("psql", "-X", "-h", s.sock, "-U", s.b.owner.Name, "-d", "postgres", "-Atqc", query)
 }
 
 func (s *server) sql(query string) string {

@@ -9,63 +9,20 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/understudy-ha/understudy/internal/localpg"
 )
-
-// Install is one set of PostgreSQL programs.
-type Install struct {
-	Major int
-	Dir   string // holds postgres, initdb, psql
-}
-
-// Bin returns the path of a program.
-func (i Install) Bin(name string) string { return filepath.Join(i.Dir, name) }
-
-// Installs returns the newest-first list of what is found on PATH and in /usr/lib/postgresql, one for each major.
-func Installs() []Install {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	dirs = append(filepath.SplitList(os.Getenv("PATH")), dirs...)
-	var found []Install
-	for _, dir := range dirs {
-		postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")) // the other programs are beside the real one
-		if err != nil {
-			continue
-		}
-		dir = filepath.Dir(postgres)
-		major, ok := majorOf(postgres)
-		if ok && !slices.ContainsFunc(found, func(i Install) bool { return i.Major == major }) {
-			found = append(found, Install{major, dir})
-		}
-	}
-	slices.SortFunc(found, func(a, b Install) int { return b.Major - a.Major })
-	return found
-}
-
-var versionText = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
-
-func majorOf(postgres string) (int, bool) {
-	out, err := exec.CommandContext(context.Background(), postgres, "--version").Output()
-	m := versionText.FindSubmatch(out)
-	if err != nil || m == nil {
-		return 0, false
-	}
-	major, err := strconv.Atoi(string(m[1]))
-	return major, err == nil && major >= 10
-}
 
 // Server is a running server with an empty cluster. It listens on a Unix socket only and trusts everyone. Its
 // encoding is SQL_ASCII, so that any bytes come back as they are.
 type Server struct {
-	Install
+	localpg.Install
 	Data   string // data directory
 	Socket string // folder of the socket
 	cmd    *exec.Cmd
@@ -110,16 +67,10 @@ func Run(m *testing.M) int {
 // The servers are shared by all tests of a package: tests that use them are not parallel, and leave no file changed.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
+	localpg.Require(t)
 	shared.start()
 	if shared.err != nil {
 		t.Fatal(shared.err)
-	}
-	if len(shared.servers) == 0 {
-		const msg = "no PostgreSQL 10 or later on PATH or in /usr/lib/postgresql; install the package postgresql"
-		if os.Getenv("CI") != "" {
-			t.Fatal(msg)
-		}
-		t.Skip(msg)
 	}
 	for _, s := range shared.servers {
 		t.Run(fmt.Sprintf("major=%d", s.Major), func(t *testing.T) { test(t, s) })
@@ -131,7 +82,7 @@ func (p *pool) start() {
 		return
 	}
 	p.started = true
-	for _, in := range Installs() {
+	for _, in := range localpg.Installs() {
 		s, err := start(in)
 		if err != nil {
 			p.err = fmt.Errorf("start PostgreSQL %d of %s: %w", in.Major, in.Dir, err)
@@ -147,7 +98,7 @@ func (p *pool) stop() {
 	}
 }
 
-func start(in Install) (s *Server, err error) {
+func start(in localpg.Install) (s *Server, err error) {
 	base, err := os.MkdirTemp("", "pgoracle")
 	if err != nil {
 		return nil, err
@@ -157,12 +108,12 @@ func start(in Install) (s *Server, err error) {
 			err = errors.Join(err, os.RemoveAll(base))
 		}
 	}()
-	cred, err := credential(base)
+	owner, err := localpg.Owner(base)
 	if err != nil {
 		return nil, err
 	}
 	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, exited: make(chan struct{})}
-	initdb := s.command(cred, "initdb", "-D", s.Data, "-U", User, "-A", "trust", "-E", "SQL_ASCII", "--locale=C", "-N")
+	initdb := s.command(owner, "initdb", "-D", s.Data, "-U", User, "-A", "trust", "-E", "SQL_ASCII", "--locale=C", "-N")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -171,7 +122,7 @@ func start(in Install) (s *Server, err error) {
 		return nil, err
 	}
 	defer log.Close()
-	s.cmd = s.command(cred, "postgres", "-D", s.Data, "-c", "listen_addresses=", "-c", "port=5432",
+	s.cmd = s.command(owner, "postgres", "-D", s.Data, "-c", "listen_addresses=", "-c", "port=5432",
 		"-c", "unix_socket_directories="+s.Socket, "-c", "fsync=off", "-c", "shared_buffers=2MB", "-c", "max_connections=20")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.launch(); err != nil {
@@ -202,34 +153,13 @@ func (s *Server) launch() error {
 	return <-started
 }
 
-// command prepares a program of the server that runs in the folder of the socket, as the unprivileged user if cred is set.
-func (s *Server) command(cred *syscall.Credential, name string, args ...string) *exec.Cmd {
+// command prepares a program of the server that runs in the folder of the socket, as its owner.
+func (s *Server) command(owner localpg.Account, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(context.Background(), s.Bin(name), args...)
 	cmd.Dir = s.Socket
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGHOST="+s.Socket)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner.Credential}
 	return cmd
-}
-
-// credential returns whom to run the server as, and gives that user the folder. It is nil if we are not root, whom
-// the server refuses.
-func credential(dir string) (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-		if err := errors.Join(err1, err2, os.Chown(dir, int(uid), int(gid))); err != nil {
-			return nil, err
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, errors.New("running as root, and there is neither a user postgres nor nobody to run the server as")
 }
 
 // waitReady waits until psql can ask a question.

@@ -14,9 +14,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -25,6 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/topology"
@@ -88,6 +87,7 @@ func Each(t *testing.T, test func(t *testing.T, in *Install)) {
 
 func installs(t testing.TB) []*Install {
 	t.Helper()
+	localpg.Require(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if !shared.ready {
@@ -96,13 +96,6 @@ func installs(t testing.TB) []*Install {
 	}
 	if shared.err != nil {
 		t.Fatal(shared.err)
-	}
-	if len(shared.installs) == 0 {
-		const msg = "no PostgreSQL 10 or later on PATH or in /usr/lib/postgresql; install the package postgresql"
-		if os.Getenv("CI") != "" {
-			t.Fatal(msg)
-		}
-		t.Skip(msg)
 	}
 	return shared.installs
 }
@@ -129,66 +122,32 @@ func prepare(ctx context.Context) error {
 	if err := shared.guard.Start(); err != nil {
 		return err
 	}
-	name, err := unprivileged(shared.base)
+	owner, err := localpg.Owner(shared.base)
 	if err != nil {
 		return err
 	}
-	shared.host = host.NewLocal(host.LocalConfig{User: name, KillAfter: 2 * time.Second})
-	for _, dir := range binDirs() {
-		if err := addInstall(ctx, dir); err != nil {
+	cfg := host.LocalConfig{KillAfter: 2 * time.Second}
+	if owner.Credential != nil {
+		cfg.User = owner.Name
+	}
+	shared.host = host.NewLocal(cfg)
+	for _, in := range localpg.Installs() {
+		if err := addInstall(ctx, in); err != nil {
 			return err
 		}
 	}
-	slices.SortFunc(shared.installs, func(a, b *Install) int { return b.Major - a.Major })
 	return nil
 }
 
-// unprivileged returns whom to run the servers as, and gives that user the directory. It is nobody else if we are not root.
-func unprivileged(dir string) (string, error) {
-	if os.Geteuid() != 0 {
-		return "", nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err1 := strconv.Atoi(u.Uid)
-		gid, err2 := strconv.Atoi(u.Gid)
-		return name, errors.Join(err1, err2, os.Chown(dir, uid, gid))
-	}
-	return "", errors.New("running as root, and there is neither a user postgres nor nobody to run the server as")
-}
-
-func binDirs() []string {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	var found []string
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), dirs...) {
-		postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")) // the other programs are beside the real one
-		if err == nil && !slices.Contains(found, filepath.Dir(postgres)) {
-			found = append(found, filepath.Dir(postgres))
-		}
-	}
-	return found
-}
-
 // addInstall makes the template of a major: initialised, configured and with its roles.
-func addInstall(ctx context.Context, dir string) error {
-	in := &Install{BinDir: dir, Host: shared.host, base: shared.base}
-	node, err := in.node("probe")
-	if err != nil {
-		return err
-	}
-	if in.Major, err = node.Major(ctx); err != nil || in.Major < 10 ||
-		slices.ContainsFunc(shared.installs, func(o *Install) bool { return o.Major == in.Major }) {
-		return err
-	}
+func addInstall(ctx context.Context, found localpg.Install) error {
+	in := &Install{Major: found.Major, BinDir: found.Dir, Host: shared.host, base: shared.base}
 	s, err := in.server(fmt.Sprintf("template%d", in.Major))
 	if err != nil {
 		return err
 	}
 	if err := s.makeTemplate(ctx); err != nil {
-		return fmt.Errorf("prepare PostgreSQL %d in %s: %w", in.Major, dir, err)
+		return fmt.Errorf("prepare PostgreSQL %d in %s: %w", in.Major, in.BinDir, err)
 	}
 	in.template = s.DataDir()
 	shared.installs = append(shared.installs, in)

@@ -1,0 +1,116 @@
+// Package localpg finds the PostgreSQL programs that are installed on this machine, for tests that run real servers without
+// containers, and the user to run them as.
+package localpg
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// The majors that are looked for.
+const (
+	MinMajor = 10
+	MaxMajor = 18
+)
+
+// Install is one set of PostgreSQL programs.
+type Install struct {
+	Major int
+	Dir   string // holds postgres, initdb and the others
+}
+
+// Bin returns the path of a program.
+func (i Install) Bin(name string) string { return filepath.Join(i.Dir, name) }
+
+var versionText = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
+
+// Installs returns what is found on PATH and where Debian puts it, one for each major, newest first.
+func Installs() []Install {
+	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is well-formed
+	var found []Install
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), dirs...) {
+		postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")) // the other programs are beside the real one
+		if err != nil {
+			continue
+		}
+		out, err := exec.Command(postgres, "--version").Output() //nolint:noctx // it ends at once
+		m := versionText.FindSubmatch(out)
+		if err != nil || m == nil {
+			continue
+		}
+		major, _ := strconv.Atoi(string(m[1])) // digits, as they matched
+		known := slices.ContainsFunc(found, func(i Install) bool { return i.Major == major })
+		if !known && major >= MinMajor && major <= MaxMajor {
+			found = append(found, Install{Major: major, Dir: filepath.Dir(postgres)})
+		}
+	}
+	slices.SortFunc(found, func(a, b Install) int { return b.Major - a.Major })
+	return found
+}
+
+// Require returns Installs. Without any, the test is skipped, or fails if CI is set.
+func Require(t testing.TB) []Install {
+	t.Helper()
+	found := Installs()
+	if len(found) == 0 {
+		Missing(t, fmt.Sprintf("no PostgreSQL %d to %d on PATH or in /usr/lib/postgresql; install the package postgresql", MinMajor, MaxMajor))
+	}
+	return found
+}
+
+// Each runs a test for each installed major; see Require.
+func Each(t *testing.T, test func(t *testing.T, in Install)) {
+	t.Helper()
+	for _, in := range Require(t) {
+		t.Run(fmt.Sprintf("major=%d", in.Major), func(t *testing.T) { test(t, in) })
+	}
+}
+
+// Missing skips a test that lacks something, and says what. In CI, where nothing may be skipped, the test fails.
+func Missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// Account is an operating-system user.
+type Account struct {
+	Name       string
+	Credential *syscall.Credential // nil for the user of this process
+}
+
+// Owner returns whom to run a server as whose files lie in dir, and gives dir to that user. PostgreSQL refuses root, so root gets
+// postgres or nobody; everybody else stays who they are.
+func Owner(dir string) (Account, error) {
+	if os.Geteuid() != 0 {
+		me, err := user.Current()
+		if err != nil {
+			return Account{}, err
+		}
+		return Account{Name: me.Username}, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(err1, err2, os.Chown(dir, int(uid), int(gid))); err != nil {
+			return Account{}, err
+		}
+		return Account{Name: name, Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	}
+	return Account{}, errors.New("running as root, and there is neither a user postgres nor nobody to run the server as")
+}
