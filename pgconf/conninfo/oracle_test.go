@@ -88,11 +88,19 @@ func TestOraclePassfile(t *testing.T) {
 		hba, err := os.ReadFile(s.Path("pg_hba.conf"))
 		require.NoError(t, err)
 		s.Write(t, "pg_hba.conf", []byte("local all postgres trust\nlocal all all md5\n"))
-		defer s.Write(t, "pg_hba.conf", hba)
 		_, err = conn.Exec(t.Context(), "select pg_reload_conf()")
 		require.NoError(t, err)
-
 		info := new(conninfo.Info).With("user", role).With("dbname", db)
+		defer func() { // the next test must find the server as it was
+			s.Write(t, "pg_hba.conf", hba)
+			_, err := conn.Exec(t.Context(), "select pg_reload_conf()")
+			require.NoError(t, err)
+			require.Eventually(t, func() bool {
+				_, err := psql(t, s, info.Text()+" connect_timeout=10", os.DevNull, "select 1")
+				return err == nil
+			}, 30*time.Second, 50*time.Millisecond)
+		}()
+
 		passfile := filepath.Join(t.TempDir(), "pass")
 		write := func(entries ...conninfo.PassEntry) {
 			var text strings.Builder
