@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -142,6 +141,13 @@ func command(t *testing.T, in *livepg.Install, name string, args ...string) {
 
 // procArgs returns the command lines of all processes.
 func procArgs() string {
-	out, _ := exec.Command("sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").Output()
-	return string(out)
+	var all strings.Builder
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if data, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")); err == nil {
+			all.Write(data)
+			all.WriteByte('\n')
+		}
+	}
+	return all.String()
 }

@@ -74,6 +74,7 @@ func TestParseVersion(t *testing.T) {
 // TestInitOddPassword: the password gets through initdb as it is, and is nowhere to be seen: not in a process list, not in a
 // log, not in a file that stays.
 func TestInitOddPassword(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	s := in.Blank(t, "a")
 	const marker = "mArKeR-5e1f"
@@ -99,6 +100,7 @@ func TestInitOddPassword(t *testing.T) {
 
 // TestPasswordsStayHidden: cloning and rewinding show no password in any process list or log.
 func TestPasswordsStayHidden(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	stop := watchProcesses(t, livepg.Password)
 	a, b := diverge(t, in, func(a *livepg.Server) { require.NoError(t, a.Stop(t.Context(), pgnode.StopFast)) })
@@ -120,10 +122,13 @@ func watchProcesses(t *testing.T, text string) (stop func() string) {
 	seen := make(chan string, 1)
 	go func() {
 		found := ""
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
 		for ctx.Err() == nil {
 			if all := procArgs(); strings.Contains(all, text) {
 				found = all
 			}
+			<-tick.C
 		}
 		seen <- found
 	}()
@@ -134,6 +139,7 @@ func watchProcesses(t *testing.T, text string) (stop func() string) {
 }
 
 func TestInitRefuses(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	tests := []struct {
 		name string

@@ -202,7 +202,10 @@ func isPostgres(command string) bool {
 	return base == "postgres" || base == "postgres:" || base == "postmaster"
 }
 
-// in returns the pids of the server whose data directory is dir, and a reason if they may not be all.
+// doubts are the reasons why a list of pids may not be complete, by the pid of the process that each is about, or 0.
+type doubts map[int]string
+
+// in returns the pids of the server whose data directory is dir, and why they may not be all.
 //
 // A server's processes keep the data directory as their working directory (ChangeToDataDir in
 // src/backend/utils/init/miscinit.c). So this also finds backends that outlived their postmaster, and is not fooled by a stale
@@ -213,16 +216,17 @@ func isPostgres(command string) bool {
 // Only the owner of a data directory can run a server in it (checkDataDir, same file), so other users' processes do not
 // matter if their working directory cannot be read. Nor do those in a container, unless one has there the number that stands in
 // postmaster.pid.
-func (l listing) in(dir string) (pids []int, doubt string) {
+func (l listing) in(dir string) (pids []int, why doubts) {
 	if l.noProc {
 		return l.inByPS(dir)
 	}
 	switch {
 	case l.fault != "":
-		return nil, l.fault
+		return nil, doubts{0: l.fault}
 	case !l.gone && l.me != 0 && l.me != l.owner:
-		return nil, fmt.Sprintf("user %d cannot see the processes of its owner, user %d", l.me, l.owner)
+		return nil, doubts{0: fmt.Sprintf("user %d cannot see the processes of its owner, user %d", l.me, l.owner)}
 	}
+	why = doubts{}
 	dirs := map[string]bool{}
 	if !l.gone {
 		dirs[l.dir] = true
@@ -238,11 +242,11 @@ func (l listing) in(dir string) (pids []int, doubt string) {
 		case dirs[p.cwd]:
 			pids = append(pids, p.pid)
 		case p.cwd == "" && l.mayBeOurs(p):
-			doubt = fmt.Sprintf("the working directory of process %d, a postgres of user %d, cannot be read", p.pid, p.uid)
+			why[p.pid] = fmt.Sprintf("the working directory of process %d, a postgres of user %d, cannot be read", p.pid, p.uid)
 		}
 	}
 	slices.Sort(pids)
-	return pids, doubt
+	return pids, why
 }
 
 // mayBeOurs reports whether a process whose working directory is hidden may belong to the server.
@@ -273,7 +277,8 @@ func (p *process) names(dir string) bool {
 
 // inByPS is for machines without /proc, where no working directories are to be had: the postmaster is known by its argument -D
 // or its postmaster.pid, the rest by being its children. Whose the backends are that outlived a postmaster cannot be told.
-func (l listing) inByPS(dir string) (pids []int, doubt string) {
+func (l listing) inByPS(dir string) (pids []int, why doubts) {
+	why = doubts{}
 	ours := map[int]bool{}
 	for _, p := range l.procs {
 		title := strings.HasPrefix(p.args[0], "postgres:")
@@ -281,7 +286,7 @@ func (l listing) inByPS(dir string) (pids []int, doubt string) {
 			ours[p.pid] = true
 		}
 		if title && l.procs[p.ppid] == nil && !p.zombie {
-			doubt = fmt.Sprintf("process %d has outlived its postmaster, and whose that was cannot be told on a machine without /proc", p.pid)
+			why[p.pid] = fmt.Sprintf("process %d has outlived its postmaster, and whose that was cannot be told on a machine without /proc", p.pid)
 		}
 	}
 	for _, p := range l.procs {
@@ -290,7 +295,7 @@ func (l listing) inByPS(dir string) (pids []int, doubt string) {
 		}
 	}
 	slices.Sort(pids)
-	return pids, doubt
+	return pids, why
 }
 
 // commandNames is names for a command line in one piece.

@@ -1,11 +1,16 @@
 package pgnode
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/understudy-ha/understudy/topology/host"
 )
 
 // TestListing judges what a machine may say about its processes. The data directory is /srv/pg, inode 1:10, of user 100.
@@ -263,12 +268,15 @@ ps 40 1 100 S sh -c postgres -D /srv/pg`,
 			text := strings.NewReplacer("A\n", "\x01\n", "A", "\x01").Replace(strings.TrimSpace(tt.text)) + "\nend\n"
 			l, err := parseListing(text)
 			require.NoError(t, err)
-			pids, doubt := l.in("/srv/pg")
+			pids, why := l.in("/srv/pg")
 			require.Equal(t, tt.pids, pids)
 			if tt.doubt == "" {
-				require.Empty(t, doubt)
-			} else {
-				require.Contains(t, doubt, tt.doubt)
+				require.Empty(t, why)
+				return
+			}
+			require.Len(t, why, 1)
+			for _, reason := range why {
+				require.Contains(t, reason, tt.doubt)
 			}
 		})
 	}
@@ -308,11 +316,54 @@ func TestListingLaw(t *testing.T) {
 			}
 			l.procs[pid] = p
 		}
-		pids, doubt := l.in("/srv/pg")
-		require.Empty(t, doubt)
+		pids, why := l.in("/srv/pg")
+		require.Empty(t, why)
 		require.Len(t, pids, len(want))
 		for _, pid := range pids {
 			require.True(t, want[pid])
 		}
+	})
+}
+
+// answers is a host that gives one listing after the other, and the last one for ever.
+type answers struct {
+	host.Host
+	texts []string
+}
+
+func (a *answers) Run(context.Context, host.Cmd) (host.Result, error) {
+	text := a.texts[0]
+	if len(a.texts) > 1 {
+		a.texts = a.texts[1:]
+	}
+	return host.Result{Stdout: []byte(text)}, nil
+}
+
+// TestDoubtMustLast: processes that end one after the other, each hidden for a moment, are no doubt; one that stays hidden is.
+func TestDoubtMustLast(t *testing.T) {
+	hidden := func(pids ...string) string {
+		text := "me 100\npidfile\ndir 1:10 100\ncwd /proc/7/cwd 1:10\nproc 7 1 100 S\n"
+		for _, pid := range pids {
+			text += "proc " + pid + " 20 100 S\n"
+		}
+		return text + "end\n"
+	}
+	list := func(t *testing.T, texts ...string) ([]int, error) {
+		n, err := New(Config{Host: &answers{texts: texts}, BinDir: "/bin", DataDir: "/srv/pg"})
+		require.NoError(t, err)
+		return n.Processes(t.Context())
+	}
+	synctest.Test(t, func(t *testing.T) {
+		pids, err := list(t, hidden("21", "22"), hidden("22", "23"), hidden("23", "24"), hidden("24"))
+		require.NoError(t, err)
+		require.Equal(t, []int{7}, pids)
+
+		begun := time.Now()
+		pids, err = list(t, hidden("21", "22"), hidden("22"), hidden("22", "23"))
+		var doubt *DoubtError
+		require.ErrorAs(t, err, &doubt)
+		require.Contains(t, doubt.Reason, "process 22")
+		require.Equal(t, []int{7}, pids, "what is known can still be killed")
+		require.GreaterOrEqual(t, time.Since(begun), lastingDoubt)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -79,8 +80,11 @@ func (n *Node) Stop(ctx context.Context, mode StopMode) error {
 	if err == nil {
 		return n.waitGone(ctx)
 	}
-	if pids, listErr := n.Processes(ctx); listErr == nil && len(pids) == 0 {
-		return nil
+	var doubt *DoubtError
+	if !errors.As(err, &doubt) {
+		if pids, listErr := n.Processes(ctx); listErr == nil && len(pids) == 0 {
+			return nil // it ended by itself meanwhile
+		}
 	}
 	return fmt.Errorf("stop server in %s: %w", n.cfg.DataDir, err)
 }
@@ -173,33 +177,49 @@ func (n *Node) Processes(ctx context.Context) ([]int, error) {
 	return n.processesIn(ctx, n.cfg.DataDir)
 }
 
-// lastingDoubt is how long it must be doubtful which processes a server has before that is an answer. A process that is just
-// ending hides its working directory for a moment, and on a busy machine one of some server always is.
+// lastingDoubt is how long a doubt must last before it is an answer. A process that is just ending hides its working directory for
+// a moment, and on a busy machine one of some server always is; so a doubt is one about the same process all the time.
 const lastingDoubt = 2 * time.Second
 
 func (n *Node) processesIn(ctx context.Context, dir string) ([]int, error) {
-	for begun := time.Now(); ; {
-		r, err := n.cfg.Host.Run(ctx, host.Cmd{
-			Path: "sh", Args: []string{"-c", listScript, "sh", dir}, Env: []string{"LC_ALL=C"},
-		})
+	begun := time.Now()
+	var lasting doubts
+	for {
+		pids, why, err := n.look(ctx, dir)
 		if err != nil {
 			return nil, fmt.Errorf("list processes of the server in %s: %w", dir, err)
 		}
-		list, err := parseListing(string(r.Stdout))
-		if err != nil {
-			return nil, fmt.Errorf("list processes of the server in %s: %w", dir, err)
+		if lasting == nil {
+			lasting = why
 		}
-		pids, doubt := list.in(dir)
-		if doubt == "" {
+		maps.DeleteFunc(lasting, func(pid int, _ string) bool { return why[pid] == "" })
+		switch {
+		case len(lasting) == 0:
 			return pids, nil
-		}
-		if time.Since(begun) >= lastingDoubt {
-			return pids, &DoubtError{DataDir: dir, Reason: doubt}
+		case lasting[0] != "" || time.Since(begun) >= lastingDoubt:
+			first := slices.Min(slices.Collect(maps.Keys(lasting)))
+			return pids, &DoubtError{DataDir: dir, Reason: lasting[first]}
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return pids, err
 		}
 	}
+}
+
+// look lists the processes once.
+func (n *Node) look(ctx context.Context, dir string) ([]int, doubts, error) {
+	r, err := n.cfg.Host.Run(ctx, host.Cmd{
+		Path: "sh", Args: []string{"-c", listScript, "sh", dir}, Env: []string{"LC_ALL=C"},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := parseListing(string(r.Stdout))
+	if err != nil {
+		return nil, nil, err
+	}
+	pids, why := list.in(dir)
+	return pids, why, nil
 }
 
 // DoubtError says that it is not certain which processes a server has.
@@ -216,8 +236,11 @@ func (e *DoubtError) Error() string {
 // The processes are stopped (SIGSTOP) first, so that none can react to the death of another. In doubt, see [DoubtError], those
 // that are known get the signals, and the error is returned.
 func (n *Node) Kill(ctx context.Context) error {
-	_ = n.signal(ctx, "STOP") // that it failed is told by the one that counts
-	return n.signal(ctx, "KILL")
+	if pids, _, err := n.look(ctx, n.cfg.DataDir); err == nil {
+		_ = n.signal(ctx, "STOP", pids) // whether all are dead is what counts
+	}
+	pids, doubt := n.Processes(ctx)
+	return errors.Join(n.signal(ctx, "KILL", pids), doubt)
 }
 
 // signalScript sends signal $1 to the other arguments. That a process is gone meanwhile is no failure, a refusal is.
@@ -230,20 +253,19 @@ for p; do
 done
 [ -z "$failed" ]`
 
-// signal sends a signal to every process of the server.
-func (n *Node) signal(ctx context.Context, name string) error {
-	pids, doubt := n.Processes(ctx)
+// signal sends a signal to processes of the server.
+func (n *Node) signal(ctx context.Context, name string, pids []int) error {
 	if len(pids) == 0 {
-		return doubt
+		return nil
 	}
 	args := []string{"-c", signalScript, "sh", name}
 	for _, pid := range pids {
 		args = append(args, strconv.Itoa(pid))
 	}
 	if _, err := n.cfg.Host.Run(ctx, host.Cmd{Path: "sh", Args: args, Env: []string{"LC_ALL=C"}}); err != nil {
-		return errors.Join(fmt.Errorf("send SIG%s to the server in %s: %w", name, n.cfg.DataDir, err), doubt)
+		return fmt.Errorf("send SIG%s to the server in %s: %w", name, n.cfg.DataDir, err)
 	}
-	return doubt
+	return nil
 }
 
 // Fence makes sure that the server accepts no write any more: it kills what is left of it and returns nil only after
@@ -261,10 +283,8 @@ func (n *Node) Fence(ctx context.Context) error {
 		if err == nil && len(pids) == 0 {
 			return n.removePidFile(ctx)
 		}
-		var killed error
-		if len(pids) > 0 {
-			killed = n.Kill(ctx)
-		}
+		_ = n.signal(ctx, "STOP", pids) // so that none can react to the death of another
+		killed := n.signal(ctx, "KILL", pids)
 		switch {
 		case err != nil:
 			return fmt.Errorf("fence: %w", err)

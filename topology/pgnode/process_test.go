@@ -23,6 +23,7 @@ import (
 )
 
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	livepg.Each(t, func(t *testing.T, in *livepg.Install) {
 		ctx := t.Context()
 		s := in.Primary(t, "a")
@@ -75,6 +76,7 @@ func mustMajor(t *testing.T, n *pgnode.Node) int {
 
 // TestStopLeavesNothing: what Stop has stopped can be set aside at once, in every mode.
 func TestStopLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := livepg.Newest(t).Primary(t, "a")
 	for i, mode := range []pgnode.StopMode{pgnode.StopFast, pgnode.StopImmediate, pgnode.StopFast} {
 		require.NoError(t, s.Start(t.Context()))
@@ -91,6 +93,7 @@ func TestStopLeavesNothing(t *testing.T) {
 }
 
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	s := in.Primary(t, "a")
 	fails := func(t *testing.T, want string) *pgnode.StartError {
@@ -142,6 +145,7 @@ func TestStartErrors(t *testing.T) {
 
 // TestStalePidFile: after a crash the number in postmaster.pid may be that of any other process, which pg_ctl would signal.
 func TestStalePidFile(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	s := in.Primary(t, "a")
 	innocent := bystander(t, in)
@@ -161,6 +165,7 @@ func TestStalePidFile(t *testing.T) {
 }
 
 func TestFence(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	tests := []struct {
 		name  string
@@ -196,6 +201,7 @@ func TestFence(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := in.Started(t, "a")
 			before, err := s.Processes(t.Context())
 			require.NoError(t, err)
@@ -245,6 +251,7 @@ func orphan(t *testing.T, s *livepg.Server) {
 
 // TestFenceOfNothing: a server that was never there is certainly fenced.
 func TestFenceOfNothing(t *testing.T) {
+	t.Parallel()
 	s := livepg.Newest(t).Blank(t, "a")
 	require.NoError(t, s.Fence(t.Context()))
 	require.NoError(t, s.Stop(t.Context(), pgnode.StopFast))
@@ -252,6 +259,7 @@ func TestFenceOfNothing(t *testing.T) {
 
 // TestFenceBySymlink: the data directory is a symbolic link, or lies behind one.
 func TestFenceBySymlink(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	link := func(t *testing.T, s *livepg.Server) *pgnode.Node {
 		name := s.DataDir() + ".link"
@@ -283,6 +291,7 @@ func TestFenceBySymlink(t *testing.T) {
 
 // TestFenceInDoubt: what cannot be seen is not certain.
 func TestFenceInDoubt(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	doubts := func(t *testing.T, n *pgnode.Node, want string) {
 		t.Helper()
@@ -347,6 +356,7 @@ func TestFenceInDoubt(t *testing.T) {
 
 // TestFenceSparesOthers: another server and a shell that sits in the data directory survive.
 func TestFenceSparesOthers(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a, b := in.Started(t, "a"), in.Started(t, "b")
 	shell := exec.CommandContext(t.Context(), "sleep", "100")
@@ -363,6 +373,7 @@ func TestFenceSparesOthers(t *testing.T) {
 
 // TestKill: after SIGKILL the server is as after a crash, and comes back from it.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	s := in.Started(t, "a")
 	s.SQL(t, "INSERT INTO ledger VALUES (1)")
@@ -384,6 +395,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestPromote(t *testing.T) {
+	t.Parallel()
 	livepg.Each(t, func(t *testing.T, in *livepg.Install) {
 		a := in.Started(t, "a")
 		b := a.Follower(t, "b")

@@ -19,6 +19,7 @@ import (
 
 // TestCloneRefuses: what would go wrong late, or give a secret away, is refused at once, and nothing is touched.
 func TestCloneRefuses(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a := in.Started(t, "a")
 	refuses := func(t *testing.T, b *livepg.Server, source func(conninfo.Info) conninfo.Info, want string) {
@@ -88,6 +89,7 @@ func slowClone(t *testing.T, b *livepg.Server, standby pgnode.Standby) (end func
 // TestCloneInterrupted: a clone that is ended half-way leaves nothing under the name of the data directory and nothing that
 // would start as a primary, and can be done again.
 func TestCloneInterrupted(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a := in.Started(t, "a")
 	a.SQL(t, "INSERT INTO ledger SELECT generate_series(1, 1000)")
@@ -121,6 +123,7 @@ func TestCloneInterrupted(t *testing.T) {
 // TestCloneKilledAtTheEnd: the moment between the last byte of the copy and its configuration. Whoever starts it then gets a
 // standby.
 func TestCloneKilledAtTheEnd(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a := in.Started(t, "a")
 	b := in.Blank(t, "b")
@@ -141,6 +144,7 @@ func TestCloneKilledAtTheEnd(t *testing.T) {
 
 // TestCloneAcknowledgesNothing: while a node is cloned that is to be synchronous, its half copy must not count as one.
 func TestCloneAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a := in.Started(t, "a")
 	b := in.Blank(t, "b")
@@ -164,6 +168,7 @@ func TestCloneAcknowledgesNothing(t *testing.T) {
 
 // TestCloneOfAnAlteredSource: what ALTER SYSTEM once set on the source does not overrule the clone's own configuration.
 func TestCloneOfAnAlteredSource(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a := in.Started(t, "a")
 	for _, sql := range []string{
@@ -187,6 +192,7 @@ func TestCloneOfAnAlteredSource(t *testing.T) {
 
 // TestSetOverruled: a setting that would have no effect is an error, and nothing is written.
 func TestSetOverruled(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	s := in.Primary(t, "a")
 	conf := s.DataDir() + "/postgresql.conf"
@@ -232,6 +238,7 @@ func rewindSource(t *testing.T, b *livepg.Server) conninfo.Info {
 }
 
 func TestRewind(t *testing.T) {
+	t.Parallel()
 	livepg.Each(t, func(t *testing.T, in *livepg.Install) {
 		for name, end := range map[string]func(a *livepg.Server){
 			"crashed": func(a *livepg.Server) {
@@ -259,6 +266,7 @@ func TestRewind(t *testing.T) {
 
 // TestRewindRefused: what pg_rewind refuses leaves the data as it was.
 func TestRewindRefused(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a, b := diverge(t, in, func(a *livepg.Server) { require.NoError(t, a.Stop(t.Context(), pgnode.StopFast)) })
 	standby := a.Standby(t, livepg.Shape(b, a))
@@ -292,6 +300,7 @@ func TestRewindRefused(t *testing.T) {
 // TestRewindUnfinished: a data directory in which pg_rewind was interrupted is never started, not even as a standby, goes
 // through no second rewind, and gives way to a clone.
 func TestRewindUnfinished(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a, b := diverge(t, in, func(a *livepg.Server) { require.NoError(t, a.Stop(t.Context(), pgnode.StopFast)) })
 	standby := a.Standby(t, livepg.Shape(b, a))
@@ -322,6 +331,7 @@ func TestRewindUnfinished(t *testing.T) {
 // TestRewoundButNotConfigured: pg_rewind is through, and the program that ran it dies. What it left would start as a second
 // primary on the timeline of the first (15 does), so it must not lie where it would be started.
 func TestRewoundButNotConfigured(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a, b := diverge(t, in, func(a *livepg.Server) { require.NoError(t, a.Stop(t.Context(), pgnode.StopFast)) })
 	killed := errors.New("killed")
@@ -339,6 +349,7 @@ func TestRewoundButNotConfigured(t *testing.T) {
 
 // TestRewindOfACrashedStandby: single-user mode does not take a standby, so it has to be cloned.
 func TestRewindOfACrashedStandby(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	a := in.Started(t, "a")
 	b := a.Follower(t, "b")
@@ -355,6 +366,7 @@ func TestRewindOfACrashedStandby(t *testing.T) {
 
 // TestFollow: a server that was stopped cleanly before the fork needs no rewind.
 func TestFollow(t *testing.T) {
+	t.Parallel()
 	livepg.Each(t, func(t *testing.T, in *livepg.Install) {
 		a := in.Started(t, "a")
 		b := a.Follower(t, "b")
@@ -370,6 +382,7 @@ func TestFollow(t *testing.T) {
 
 // TestSetAsideKeepsEvidence: the renamed directory is the same, and two within one second do not replace each other.
 func TestSetAsideKeepsEvidence(t *testing.T) {
+	t.Parallel()
 	in := livepg.Newest(t)
 	s := in.Primary(t, "a")
 	at := time.Date(2026, 2, 3, 4, 5, 6, 700, time.FixedZone("", 3600))
