@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,25 +56,47 @@ func (p *place) localConfig(ctx context.Context, cmd runCommand) (story.Config, 
 // choosePorts returns n ports on loopback that nobody listens on: the ones from first on, or any if first is zero.
 func choosePorts(first, n int) ([]int, error) {
 	var ports []int
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close() // the port is free again either way
-		}
-	}()
-	for i := range n {
-		port := 0
+	for len(ports) < n {
 		if first != 0 {
-			port = first + i
+			port := first + len(ports)
+			if err := tryPort(port); err != nil {
+				return nil, usageError{fmt.Errorf("port %d: %w; choose another with --port, or leave it out", port, err)}
+			}
+			ports = append(ports, port)
+			continue
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port))) //nolint:noctx // it does not block
+		port, err := anyPort()
 		if err != nil {
-			return nil, usageError{fmt.Errorf("port %d: %w; choose another with --port, or leave it out", port, err)}
+			return nil, usageError{err}
 		}
-		held = append(held, l)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
 	}
 	return ports, nil
+}
+
+// anyPort finds a free port below those that the system gives to outgoing connections, so that none of these takes it before
+// the server does.
+func anyPort() (int, error) {
+	const lowest, count, tries = 15000, 17000, 100
+	var err error
+	for range tries {
+		port := lowest + rand.IntN(count)
+		if err = tryPort(port); err == nil {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port found between %d and %d: %w; name one with --port", lowest, lowest+count, err)
+}
+
+// tryPort reports why a port cannot be listened on.
+func tryPort(port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port))) //nolint:noctx // it does not block
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // quote makes a word of s for the shell within archive_command and restore_command, where % is special too.
