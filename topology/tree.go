@@ -83,7 +83,6 @@ type claim struct {
 	up     NodeID
 	at     wal.LSN // position of the upstream
 	sender Sender
-	named  bool // the standby, too, says that it streams from there
 }
 
 // claims returns the rows of an upstream that say something about nodes of the cluster.
@@ -102,7 +101,7 @@ func (c Cluster) claims(up *Place, places map[NodeID]*Place) []claim {
 		if known && named != up.Node.ID {
 			continue
 		}
-		all = append(all, claim{up.Node.ID, up.Observation.Position, sender, known})
+		all = append(all, claim{up.Node.ID, up.Observation.Position, sender})
 	}
 	return all
 }
@@ -122,7 +121,6 @@ func (c Cluster) at(host string, port int) (NodeID, bool) {
 func (a claim) compare(b claim) int {
 	x, y := a.sender, b.sender
 	return cmp.Or(
-		order(a.named, b.named),
 		order(x.State == "streaming", y.State == "streaming"),
 		cmp.Compare(x.Flushed, y.Flushed),
 		cmp.Compare(x.Sent, y.Sent),

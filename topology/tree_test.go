@@ -239,6 +239,19 @@ func TestDeriveForestLaw(t *testing.T) {
 	})
 }
 
+// TestDeriveTie: two upstreams with the very same claim on a standby, which nothing else decides, give the same tree always.
+func TestDeriveTie(t *testing.T) {
+	row := []topology.Sender{{Name: "d", State: "streaming", Flushed: 1}}
+	s := topology.Status{Nodes: []topology.Observation{
+		{Node: "a", Senders: row, Position: 1}, {Node: "b", Senders: row, Position: 1}, {Node: "c", Senders: row, Position: 1},
+		{Node: "d", InRecovery: true, Receiver: &topology.Receiver{Status: "streaming", Host: "proxy"}},
+	}}
+	for range 100 {
+		tree := topology.Derive(cluster(node("c", ""), node("b", ""), node("a", ""), node("d", "")), s)
+		require.Equal(t, topology.NodeID("a"), facts(tree)["d"].Upstream)
+	}
+}
+
 func TestStatusNodeIsTheLatest(t *testing.T) {
 	s := topology.Status{Nodes: []topology.Observation{
 		{Node: "a", At: noon.Add(1), Timeline: 2}, {Node: "a", At: noon.Add(2), Timeline: 3}, {Node: "a", At: noon, Timeline: 1},

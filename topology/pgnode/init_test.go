@@ -181,6 +181,18 @@ func TestInitRefuses(t *testing.T) {
 		require.ErrorAs(t, err, &exit)
 		require.NotContains(t, exit.Stderr, "s3cret")
 	})
+	t.Run("statement_with_the_password", func(t *testing.T) {
+		s := in.Blank(t, "a")
+		n := over(t, s, "initdb", func(context.Context, host.Cmd, func() (host.Result, error)) (host.Result, error) {
+			return host.Result{}, &host.ExitError{Host: "h", Command: "initdb", Code: 1, Stderr: "FATAL:  no\n" +
+				"STATEMENT:  ALTER USER \"postgres\" WITH PASSWORD E'x''s3cret';\n\ts3cret\nchild process exited with exit code 1"}
+		})
+		err := n.Init(t.Context(), pgnode.InitConfig{Superuser: "postgres", Password: "x's3cret"})
+		require.EqualError(t, err, "initdb "+s.DataDir()+": initdb on h exited with 1: FATAL:  no\nchild process exited with exit code 1")
+		var exit *host.ExitError
+		require.ErrorAs(t, err, &exit)
+		require.NotContains(t, exit.Stderr, "s3cret")
+	})
 	t.Run("directory_of_a_server", func(t *testing.T) {
 		s := in.Primary(t, "a")
 		before := files(t, in, s.DataDir())

@@ -92,6 +92,23 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestStopWaits: pg_ctl returns when postmaster.pid is gone; Stop only when the processes are.
+func TestStopWaits(t *testing.T) {
+	t.Parallel()
+	s := livepg.Newest(t).Started(t, "a")
+	stopped := make(chan error, 1)
+	n := over(t, s, "pg_ctl", func(_ context.Context, _ host.Cmd, next func() (host.Result, error)) (host.Result, error) {
+		time.AfterFunc(300*time.Millisecond, func() {
+			_, err := next()
+			stopped <- err
+		})
+		return host.Result{}, nil
+	})
+	require.NoError(t, n.Stop(t.Context(), pgnode.StopFast))
+	noProcesses(t, n)
+	require.NoError(t, <-stopped)
+}
+
 func TestStartErrors(t *testing.T) {
 	t.Parallel()
 	in := livepg.Newest(t)
