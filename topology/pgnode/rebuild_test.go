@@ -3,6 +3,7 @@ package pgnode_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path"
 	"strings"
 	"testing"
@@ -394,6 +395,6 @@ func TestSetAsideKeepsEvidence(t *testing.T) {
 
 	require.NoError(t, in.Host.MkdirAll(t.Context(), s.DataDir(), 0o700))
 	_, err = s.SetAside(t.Context(), at)
-	require.ErrorContains(t, err, "File exists")
+	require.ErrorIs(t, err, fs.ErrExist)
 	require.True(t, exists(t, in, s.DataDir()))
 }
