@@ -333,7 +333,8 @@ func TestServerControlFileUnderLoad(t *testing.T) {
 // promote ends recovery as pg_ctl does, and waits until the server accepts writes.
 func (s *server) promote() {
 	s.w.t.Helper()
-	s.write("promote", "")
+	// Any signal of a child makes the postmaster look for the file, so it can be gone as soon as it is there.
+	require.NoError(s.w.t, os.WriteFile(filepath.Join(s.data, "promote"), nil, 0o600))
 	require.NoError(s.w.t, s.cmd.Process.Signal(syscall.SIGUSR1))
 	s.wait("select not pg_is_in_recovery()")
 }
