@@ -63,12 +63,12 @@ func reporters(s State, status topology.Status) []topology.Observation {
 }
 
 // stillReceiving names the standbys directly below the fenced primary whose position may still move: what its connection
-// had delivered is not written yet. A standby further down can only come as far as the one above it.
+// had delivered is not written yet. A receiver that waits for orders at the end of a timeline writes nothing. A standby further down can only come as far as the one above it.
 func stillReceiving(s State, voters []topology.Observation) []Reason {
 	var moving []Reason
 	for _, o := range voters {
 		n, _ := s.Shape.Node(o.Node)
-		if n.Upstream == s.primary() && o.Receiver != nil && o.Receiver.Status == "streaming" {
+		if n.Upstream == s.primary() && o.Receiver != nil && o.Receiver.Status != "waiting" {
 			moving = append(moving, Reason{Code: NotFrozen, Node: o.Node, Detail: "its receiver still runs"})
 		}
 	}
@@ -110,12 +110,17 @@ func missing(names []topology.NodeID, n int, voters []topology.Observation) []to
 	return absent
 }
 
-// furthest returns how far the most advanced voter has come: by timeline, then by position. A timeline that a node showed
-// before counts, since a standby without an upstream may report an older one until its next restartpoint.
+// furthest returns how far the most advanced voter has come: by timeline, then by position. What a standby showed before
+// counts, since it had flushed that: after a restart it reports less until it has replayed its own WAL, and without an upstream
+// perhaps an older timeline until its next restartpoint. A former primary may have shown what it had not flushed.
 func furthest(s State, voters []topology.Observation) Sighting {
 	var best Sighting
 	for _, o := range voters {
-		at := Sighting{Node: o.Node, Timeline: max(o.Timeline, s.known(o.Node).Timeline), Position: o.Position}
+		at := Sighting{Node: o.Node, Timeline: o.Timeline, Position: o.Position}
+		if o.Node != s.primary() {
+			known := s.known(o.Node)
+			at.Timeline, at.Position = max(at.Timeline, known.Timeline), max(at.Position, known.Position)
+		}
 		if best.Node == "" || at.Timeline > best.Timeline || at.Timeline == best.Timeline && at.Position > best.Position {
 			best = at
 		}

@@ -108,9 +108,17 @@ func lines(t topology.Tree) []NodeLine {
 		}
 		if p.Link != nil {
 			seconds := p.Link.ReplayTime.Seconds()
-			l.FlushBytes, l.ReplayBytes, l.ReplayTime = &p.Link.FlushBytes, &p.Link.ReplayBytes, &seconds
+			l.FlushBytes, l.ReplayBytes, l.ReplayTime = known(p.Link.FlushBytes), known(p.Link.ReplayBytes), known(seconds)
 		}
 		all = append(all, l)
 	}
 	return all
+}
+
+// known leaves out a lag that is not known, which a link shows as negative.
+func known[T int64 | float64](lag T) *T {
+	if lag < 0 {
+		return nil
+	}
+	return &lag
 }

@@ -234,6 +234,9 @@ func (s *stage) Do(ctx context.Context, e failover.Effect) error {
 	case failover.Fence:
 		return node.Fence(ctx)
 	case failover.Promote:
+		if o, _ := s.Observe(ctx).Node(e.Node); o.Err == nil && !o.InRecovery {
+			return nil // it has taken place
+		}
 		return node.Promote(ctx)
 	case failover.Attach:
 		return s.attach(ctx, e)
