@@ -17,7 +17,7 @@ type Election struct {
 // Elect chooses the standby to promote once the primary of s.Shape is fenced. It is the function that the machine itself
 // asks, so it also explains. A candidate is chosen only when all of this holds:
 //
-//   - Positions are frozen: no standby directly below the fenced primary still has a WAL receiver streaming.
+//   - Positions are frozen: no standby directly below the fenced primary still has a WAL receiver that may write.
 //   - With synchronous replication, every set of standbys that can have acknowledged a commit has a member among those that
 //     answer, for the fenced primary and for every earlier one the cluster has not settled after. Then the furthest of
 //     them has every acknowledged commit.
