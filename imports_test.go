@@ -26,9 +26,9 @@ type pkg struct {
 // nothing else. Each with the reason.
 var standardOnly = map[string]string{
 	"pgconf":               "a configuration editor must be embeddable everywhere",
+	"pgconf/guc":           "as pgconf",
 	"pgconf/hba":           "as pgconf",
 	"pgconf/conninfo":      "as pgconf",
-	"pgconf/role":          "as pgconf",
 	"recovery":             "settings and judgements are values; the base backup client will be a package of its own",
 	"walarchive":           "archive_command starts for every segment and must start fast; stores bring their own clients",
 	"walarchive/wal":       "leaf values for everyone",
@@ -63,10 +63,12 @@ var mayImport = map[string][]string{
 	"examples": {
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery", "pgconf/...",
 	},
+	"examples/pgconf": {"pgconf/...", "recovery", "internal/atomicfile"},
 }
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
 var foreign = map[string][]string{
+	"pgconf/role":                {"github.com/jackc/pgx/v5", "golang.org/x/text"},
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/script":            {"github.com/stretchr/testify"},

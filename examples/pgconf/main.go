@@ -1,0 +1,92 @@
+// Command pgconf reads, judges and edits the configuration files of PostgreSQL servers.
+//
+// "pgconf --help" lists the verbs. A verb that changes a file prints the change as a unified diff; only with --write it
+// makes it, atomically.
+//
+// Exit codes:
+//
+//	0  done: printed, nothing to complain about, or the change was shown or made
+//	1  failed: a file cannot be read or written, or its text is not valid
+//	2  the command line is wrong
+//	3  the answer is no: a check found problems, a parameter is not set, two files differ, no rule lets the connection in
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	exitNo     = 3
+)
+
+// commands are the verbs; each is in the file named for it.
+type commands struct {
+}
+
+// errNo ends a command whose answer is no. It has been printed already.
+var errNo = errors.New("the answer is no")
+
+// errUsage is matched by errors that the command line is to blame for.
+var errUsage = errors.New("wrong command line")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// streams are what a command reads and prints: results to Out, remarks for people to Err.
+type streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// run is the whole command. It returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var cli commands
+	helped := false
+	parser, err := kong.New(&cli,
+		kong.Name("pgconf"),
+		kong.Description("Reads, judges and edits the configuration files of PostgreSQL servers.\n\n"+
+			"Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the answer is no."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }), // only --help ends the parser
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "pgconf:", err)
+		return exitFailed
+	}
+	command, err := parser.Parse(args)
+	if helped {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "pgconf: %v\nTry pgconf --help.\n", err)
+		return exitUsage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	err = command.Run(&streams{stdin, stdout, stderr})
+	if err != nil && !errors.Is(err, errNo) {
+		fmt.Fprintf(stderr, "pgconf: %v\n", err)
+	}
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNo):
+		return exitNo
+	case errors.Is(err, errUsage):
+		return exitUsage
+	}
+	return exitFailed
+}
