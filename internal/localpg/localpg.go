@@ -33,28 +33,80 @@ func (i Install) Bin(name string) string { return filepath.Join(i.Dir, name) }
 
 var versionText = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// Installs returns what is found on PATH and where Debian puts it, one for each major, newest first.
-func Installs() []Install {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is well-formed
+// Installs returns what is found on PATH and where Debian puts it, one for each major, newest first. All programs are there.
+func Installs() []Install { return find(installed()) }
+
+// Servers returns Installs and, of the majors that are missing there, what scripts/servers has fetched: initdb, pg_ctl and postgres
+// are there, the client's programs may be absent.
+func Servers() []Install { return find(append(installed(), fetched()...), "initdb") }
+
+// Server returns the one of Servers with that major. Without it, the test is skipped, or fails if CI is set.
+func Server(t testing.TB, major int) Install {
+	t.Helper()
+	found := Servers()
+	i := slices.IndexFunc(found, func(in Install) bool { return in.Major == major })
+	if i < 0 {
+		Missing(t, fmt.Sprintf("no PostgreSQL %d on PATH, in /usr/lib/postgresql or fetched; scripts/servers fetches its server programs", major))
+	}
+	return found[i]
+}
+
+// installed returns the folders where all programs are looked for.
+func installed() []string {
+	debian, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is well-formed
+	return append(filepath.SplitList(os.Getenv("PATH")), debian...)
+}
+
+// fetched returns the folders with what scripts/servers has fetched; it says there which they are.
+func fetched() []string {
+	const below = "understudy/postgres"
+	stores := []string{filepath.Join("/var/cache", below)}
+	if cache, err := os.UserCacheDir(); err == nil && os.Geteuid() != 0 {
+		stores = append([]string{filepath.Join(cache, below)}, stores...)
+	}
+	if named := os.Getenv("UNDERSTUDY_POSTGRES_DIR"); named != "" {
+		stores = []string{named}
+	}
+	var dirs []string
+	for _, store := range stores {
+		found, _ := filepath.Glob(filepath.Join(store, "*", "bin")) // a strange folder name finds nothing
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}
+
+// find returns the first folder of each major that holds postgres and the other programs named, newest first.
+func find(dirs []string, programs ...string) []Install {
 	var found []Install
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), dirs...) {
-		postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")) // the other programs are beside the real one
-		if err != nil {
-			continue
-		}
-		out, err := exec.Command(postgres, "--version").Output() //nolint:noctx // it ends at once
-		m := versionText.FindSubmatch(out)
-		if err != nil || m == nil {
-			continue
-		}
-		major, _ := strconv.Atoi(string(m[1])) // digits, as they matched
-		known := slices.ContainsFunc(found, func(i Install) bool { return i.Major == major })
-		if !known && major >= MinMajor && major <= MaxMajor {
-			found = append(found, Install{Major: major, Dir: filepath.Dir(postgres)})
+	for _, dir := range dirs {
+		in, ok := install(dir, programs)
+		known := slices.ContainsFunc(found, func(i Install) bool { return i.Major == in.Major })
+		if ok && !known {
+			found = append(found, in)
 		}
 	}
 	slices.SortFunc(found, func(a, b Install) int { return b.Major - a.Major })
 	return found
+}
+
+// install says what is in a folder, and whether it is of use.
+func install(dir string, programs []string) (Install, bool) {
+	postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")) // the other programs are beside the real one
+	if err != nil {
+		return Install{}, false
+	}
+	for _, name := range programs {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(postgres), name)); err != nil {
+			return Install{}, false
+		}
+	}
+	out, err := exec.Command(postgres, "--version").Output() //nolint:noctx // it ends at once
+	m := versionText.FindSubmatch(out)
+	if err != nil || m == nil {
+		return Install{}, false
+	}
+	major, _ := strconv.Atoi(string(m[1])) // digits, as they matched
+	return Install{Major: major, Dir: filepath.Dir(postgres)}, major >= MinMajor && major <= MaxMajor
 }
 
 // Require returns Installs. Without any, the test is skipped, or fails if CI is set.

@@ -39,6 +39,37 @@ func TestInstalls(t *testing.T) {
 	require.NotContains(t, byMajor, 99)
 }
 
+func TestServers(t *testing.T) {
+	store := t.TempDir()
+	fetch := func(folder, version string, programs ...string) string {
+		bin := filepath.Join(store, folder, "bin")
+		require.NoError(t, os.MkdirAll(filepath.Dir(bin), 0o755)) //nolint:gosec // programs
+		require.NoError(t, os.Rename(fake(t, version), bin))
+		for _, name := range programs {
+			require.NoError(t, os.WriteFile(filepath.Join(bin, name), nil, 0o755)) //nolint:gosec // a program
+		}
+		return bin
+	}
+	ten := fetch("10", "10.23", "initdb")
+	fetch("11", "11.22")
+	fetch("12", "16.1", "initdb")
+	onPath := fake(t, "16.3")
+	require.NoError(t, os.WriteFile(filepath.Join(onPath, "initdb"), nil, 0o755)) //nolint:gosec // a program
+	t.Setenv("UNDERSTUDY_POSTGRES_DIR", store)
+	t.Setenv("PATH", onPath)
+	byMajor := map[int]string{}
+	for _, in := range localpg.Servers() {
+		byMajor[in.Major] = in.Dir
+	}
+	require.Equal(t, ten, byMajor[10])
+	require.Equal(t, onPath, byMajor[16], "what is installed goes first")
+	require.NotContains(t, byMajor, 11, "without initdb")
+	require.Equal(t, ten, localpg.Server(t, 10).Dir)
+	for _, in := range localpg.Installs() {
+		require.NotEqual(t, ten, in.Dir, "no client programs there")
+	}
+}
+
 func TestOwner(t *testing.T) {
 	dir := t.TempDir()
 	account, err := localpg.Owner(dir)

@@ -19,7 +19,7 @@ import (
 // psql connects with a connection string as it is, by the libpq of the server's installation, and asks one question.
 func psql(t *testing.T, s *oracle.Server, info, passfile, sql string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), s.Bin("psql"), "-XAtc", sql, "-d", info)
+	cmd := exec.CommandContext(t.Context(), oracle.Psql(t), "-XAtc", sql, "-d", info)
 	cmd.Env = append(os.Environ(), "PGHOST="+s.Socket, "PGPORT=5432", "PGUSER="+oracle.User, "PGDATABASE=postgres",
 		"PGPASSFILE="+passfile, "PGCLIENTENCODING=SQL_ASCII")
 	out, err := cmd.CombinedOutput()

@@ -99,7 +99,7 @@ func TestOracleLogin(t *testing.T) {
 				_, err = connect(t, s, func(cfg *pgx.ConnConfig) { cfg.User, cfg.Password = user, password+" " })
 				require.ErrorContains(t, err, "28P01", "another password must not do")
 
-				cmd := exec.CommandContext(t.Context(), s.Bin("psql"), "-XAtwc", "select current_user", s.Conninfo()+" user="+user)
+				cmd := exec.CommandContext(t.Context(), oracle.Psql(t), "-XAtwc", "select current_user", s.Conninfo()+" user="+user)
 				cmd.Env = append(os.Environ(), "PGPASSWORD="+password)
 				out, err := cmd.CombinedOutput()
 				require.NoError(t, err, "libpq: %s", out)

@@ -1,20 +1,23 @@
-// Package oracle runs the PostgreSQL servers that are installed on this machine, so that tests can ask them what a file
-// means. It is for the tests of pgconf and the packages below it only.
+// Package oracle runs PostgreSQL servers of all majors from 10 on, so that tests can ask them what a file means. It is for the tests
+// of pgconf and the packages below it only.
 package oracle
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/understudy-ha/understudy/internal/localpg"
 )
@@ -48,14 +51,12 @@ func (s *Server) Write(t testing.TB, name string, content []byte) {
 	}
 }
 
-// pool starts one server for each major on first use, and keeps them until the tests of the package have run.
+// pool starts a server of a major on first use, and keeps it until the tests of the package have run.
 type pool struct {
-	servers []*Server
-	err     error
-	started bool
+	servers map[int]*Server
 }
 
-var shared pool
+var shared = pool{servers: map[int]*Server{}}
 
 // Run runs the tests of a package and ends the servers they started. It is all that TestMain does.
 func Run(m *testing.M) int {
@@ -63,38 +64,48 @@ func Run(m *testing.M) int {
 	return m.Run()
 }
 
-// Each runs a test once for each installed major. Without any, the test is skipped, or fails if CI is set.
-// The servers are shared by all tests of a package: tests that use them are not parallel, and leave no file changed.
+// Each runs a test once for each major from 10 on, newest first, as the subtest "major=N". One whose programs are missing on this
+// machine is skipped, or fails if CI is set; scripts/setup fetches them. The servers are shared by all tests of a package: tests that
+// use them are not parallel, and leave no file changed.
+//
+// UNDERSTUDY_TEST_MAJORS names the only majors wanted, such as "10 18", for a quick look; in CI it does not count.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
-	localpg.Require(t)
-	shared.start()
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	for _, s := range shared.servers {
-		t.Run(fmt.Sprintf("major=%d", s.Major), func(t *testing.T) { test(t, s) })
+	for major := localpg.MaxMajor; major >= localpg.MinMajor; major-- {
+		if wanted(major) {
+			t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) { test(t, shared.get(t, major)) })
+		}
 	}
 }
 
-func (p *pool) start() {
-	if p.started {
-		return
-	}
-	p.started = true
-	for _, in := range localpg.Installs() {
-		s, err := start(in)
-		if err != nil {
-			p.err = fmt.Errorf("start PostgreSQL %d of %s: %w", in.Major, in.Dir, err)
-			return
+func wanted(major int) bool {
+	list := strings.FieldsFunc(os.Getenv("UNDERSTUDY_TEST_MAJORS"), func(r rune) bool { return r == ' ' || r == ',' })
+	return len(list) == 0 || os.Getenv("CI") != "" || slices.Contains(list, strconv.Itoa(major))
+}
+
+// get returns the server of a major. One that did not start is not tried again: it fails every test that asks for it.
+func (p *pool) get(t *testing.T, major int) *Server {
+	t.Helper()
+	if s, ok := p.servers[major]; ok {
+		if s == nil {
+			t.Fatalf("PostgreSQL %d did not start, see above", major)
 		}
-		p.servers = append(p.servers, s)
+		return s
 	}
+	in := localpg.Server(t, major)
+	s, err := start(in)
+	p.servers[major] = s
+	if err != nil {
+		t.Fatalf("start PostgreSQL %d of %s: %v", major, in.Dir, err)
+	}
+	return s
 }
 
 func (p *pool) stop() {
 	for _, s := range p.servers {
-		s.stop()
+		if s != nil {
+			s.stop()
+		}
 	}
 }
 
@@ -162,25 +173,32 @@ func (s *Server) command(owner localpg.Account, name string, args ...string) *ex
 	return cmd
 }
 
-// waitReady waits until psql can ask a question.
+// waitReady waits until the server lets the superuser in.
 func (s *Server) waitReady() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		out, err := exec.CommandContext(ctx, s.Bin("psql"), "-XAtc", "select 1", s.Conninfo()).CombinedOutput()
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			return err
+		conn, err := pgx.Connect(ctx, s.Conninfo())
+		if err == nil {
+			return conn.Close(ctx)
 		}
 		select {
 		case <-s.exited:
 			return fmt.Errorf("server ended: %s", s.cmd.ProcessState)
 		case <-ctx.Done():
-			return fmt.Errorf("server not ready: %w: %s", ctx.Err(), strings.TrimSpace(string(out)))
+			return fmt.Errorf("server not ready: %w", err)
 		case <-tick.C:
 		}
 	}
+}
+
+// Psql returns the path of an installed psql, the newest: libpq's word on a server of any major. Without one, the test is skipped, or
+// fails if CI is set.
+func Psql(t testing.TB) string {
+	t.Helper()
+	return localpg.Require(t)[0].Bin("psql")
 }
 
 // stop ends the server, at the latest after some seconds, and removes its files.
