@@ -9,11 +9,14 @@ type File struct {
 	lines []line
 }
 
-// Setting is one assignment in a file.
+// Setting is one assignment in a file. It is comparable.
 type Setting struct {
-	Name  string // folded to lower case (ASCII letters only), as the server compares it
-	Value string // unquoted and unescaped
-	Line  int    // number of its line, from 1
+	Name     string // folded to lower case (ASCII letters only), as the server compares it
+	Spelling string // the name as it stands in the file
+	Value    string // unquoted and unescaped
+	File     string // name given to Parse
+	Line     int    // number of its line, from 1
+	Col      int    // where the name begins in it, from 1, in bytes
 }
 
 // IsInclude reports whether the setting is an include directive: include, include_if_exists (9.2+) or include_dir
@@ -91,7 +94,8 @@ func (f *File) Get(name string) (Setting, bool) {
 }
 
 func (f *File) setting(i int) Setting {
-	return Setting{Name: f.lines[i].name, Value: f.lines[i].value, Line: i + 1}
+	l := &f.lines[i]
+	return Setting{Name: l.name, Spelling: l.raw[l.nameAt:l.nameEnd], Value: l.value, File: f.name, Line: i + 1, Col: l.nameAt + 1}
 }
 
 // find returns the index of the winning line for a folded name, or -1.

@@ -15,9 +15,15 @@ import (
 	"github.com/understudy-ha/understudy/pgconf/internal/oracle"
 )
 
+// entry is what a server tells about a setting.
+type entry struct {
+	name, value string
+	line        int
+}
+
 // reading is what a server or this package makes of a file: the settings, or the line of the first syntax error.
 type reading struct {
-	settings []pgconf.Setting
+	settings []entry
 	bad      bool
 	badLine  int
 }
@@ -28,7 +34,11 @@ func ours(text string) reading {
 	if errors.As(err, &syntax) {
 		return reading{bad: true, badLine: syntax.Line}
 	}
-	return reading{settings: f.Settings()}
+	var r reading
+	for _, s := range f.Settings() {
+		r.settings = append(r.settings, entry{s.Name, s.Value, s.Line})
+	}
+	return r
 }
 
 // judge asks a server. Its own postgresql.conf is put back at the end of the test.
@@ -59,11 +69,11 @@ func (j *judge) read(t *testing.T, text string) reading {
 	defer rows.Close()
 	var r reading
 	for rows.Next() {
-		var s pgconf.Setting
+		var s entry
 		var problem string
-		require.NoError(t, rows.Scan(&s.Line, &s.Name, &s.Value, &problem))
+		require.NoError(t, rows.Scan(&s.line, &s.name, &s.value, &problem))
 		if strings.Contains(problem, "syntax error") {
-			r.bad, r.badLine = true, s.Line
+			r.bad, r.badLine = true, s.line
 		} else {
 			r.settings = append(r.settings, s)
 		}
@@ -116,9 +126,9 @@ func TestOracleSampleFile(t *testing.T) {
 		require.NoError(t, f.SetAll(values))
 		require.Equal(t, lines, strings.Count(string(f.Bytes()), "\n"), "all of them have a line to edit or uncomment")
 		for _, set := range j.read(t, string(f.Bytes())).settings {
-			if want, ok := values[set.Name]; ok {
-				require.Equal(t, want, set.Value)
-				delete(values, set.Name)
+			if want, ok := values[set.name]; ok {
+				require.Equal(t, want, set.value)
+				delete(values, set.name)
 			}
 		}
 		require.Empty(t, values, "not seen by the server")
@@ -204,7 +214,7 @@ func TestOracleSet(t *testing.T) {
 			require.NoError(t, f.Set("a", string(value)))
 			got := j.read(t, string(f.Bytes())).settings
 			require.NotEmpty(t, got, "%q", f.Bytes())
-			require.Equal(t, string(value), got[len(got)-1].Value, "%q", f.Bytes())
+			require.Equal(t, string(value), got[len(got)-1].value, "%q", f.Bytes())
 		}
 	})
 }

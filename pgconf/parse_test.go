@@ -189,17 +189,17 @@ func TestErrorsShowNoValue(t *testing.T) {
 }
 
 func TestGet(t *testing.T) {
-	f, err := pgconf.Parse("f", []byte("Work_Mem = 1\nwork_mem = 2 # two\ninclude_dir 'conf.d'\n\xc3\x89.X = 3\n"))
+	f, err := pgconf.Parse("f", []byte("Work_Mem = 1\n  work_mem = 2 # two\ninclude_dir 'conf.d'\n\xc3\x89.X = 3\n"))
 	require.NoError(t, err)
 	require.Equal(t, []pgconf.Setting{
-		{Name: "work_mem", Value: "1", Line: 1},
-		{Name: "work_mem", Value: "2", Line: 2},
-		{Name: "include_dir", Value: "conf.d", Line: 3},
-		{Name: "É.x", Value: "3", Line: 4},
+		{Name: "work_mem", Spelling: "Work_Mem", Value: "1", File: "f", Line: 1, Col: 1},
+		{Name: "work_mem", Spelling: "work_mem", Value: "2", File: "f", Line: 2, Col: 3},
+		{Name: "include_dir", Spelling: "include_dir", Value: "conf.d", File: "f", Line: 3, Col: 1},
+		{Name: "É.x", Spelling: "É.X", Value: "3", File: "f", Line: 4, Col: 1},
 	}, f.Settings())
 	got, ok := f.Get("WORK_mem")
 	require.True(t, ok)
-	require.Equal(t, pgconf.Setting{Name: "work_mem", Value: "2", Line: 2}, got)
+	require.Equal(t, f.Settings()[1], got)
 	az, err := pgconf.Parse("f", []byte("AZ_az[ = 1\nAZ_az = 1"))
 	require.Error(t, err)
 	require.Equal(t, "az_az", az.Settings()[0].Name)
