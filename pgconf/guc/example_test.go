@@ -1,0 +1,77 @@
+package guc_test
+
+import (
+	"fmt"
+
+	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/guc"
+)
+
+func ExampleLookup() {
+	p, ok := guc.Lookup(18, "Shared_Buffers")
+	fmt.Println(ok, p.Name, p.Type, p.Unit, p.Min, p.Context, p.Context.Action())
+	// Output: true shared_buffers integer 8kB 16 postmaster restart
+}
+
+func ExampleParams() {
+	for _, p := range guc.Params(18) {
+		if p.Unit == guc.Megabytes && p.Context == guc.Sighup {
+			fmt.Println(p.Name)
+		}
+	}
+	// Output:
+	// max_slot_wal_keep_size
+	// max_wal_size
+	// min_wal_size
+	// wal_keep_size
+}
+
+func ExampleParse() {
+	for _, text := range []string{"1GB", "1024MB", "131072", "'1GB'"} {
+		v, err := guc.Parse(17, "shared_buffers", text)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(v, v.Setting())
+	}
+	// Output:
+	// 1GB 131072
+	// 1GB 131072
+	// 1GB 131072
+	// shared_buffers: not a number
+}
+
+func ExampleValidate() {
+	fmt.Println(guc.Validate(18, "wal_keep_segments", "32"))
+	fmt.Println(guc.Validate(12, "wal_keep_size", "512MB"))
+	fmt.Println(guc.Validate(17, "shared_bufers", "1GB"))
+	fmt.Println(guc.Validate(17, "shared_buffers", "1gb"))
+	fmt.Println(guc.Validate(17, "wal_level", "full"))
+	fmt.Println(guc.Validate(17, "pg_stat_statements.max", "anything"))
+	// Output:
+	// unknown parameter "wal_keep_segments": gone since 13, use wal_keep_size: the size of that many WAL segments
+	// unknown parameter "wal_keep_size": PostgreSQL 12 has it only from 13 on
+	// unknown parameter "shared_bufers": did you mean shared_buffers?
+	// shared_buffers: takes a number with one of the units TB, GB, MB, kB, B, spelled like that, or none for 8kB
+	// wal_level: takes one of minimal, replica, logical
+	// <nil>
+}
+
+func ExampleHistoryOf() {
+	h, _ := guc.HistoryOf("max_wal_size")
+	fmt.Println("since", h.First)
+	for _, c := range h.Changes {
+		fmt.Printf("%s: %s %s -> %s\n", c.Major, c.Fact, c.Old, c.New)
+	}
+	// Output:
+	// since 9.5
+	// 10: unit 16MB -> MB
+	// 10: boot_val 64 -> 1024
+}
+
+func ExampleFateOf() {
+	f, ok := guc.FateOf("checkpoint_segments", pgconf.Major(16))
+	fmt.Println(ok, f.Major, f.To, f.Convert)
+	// Output: true 9.5 max_wal_size checkpoints_to_max
+}

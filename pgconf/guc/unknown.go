@@ -1,0 +1,82 @@
+package guc
+
+import (
+	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf"
+)
+
+func commaList(words []string) string { return strings.Join(words, ", ") }
+
+// unknown returns the error for a name that a major does not have.
+func unknown(m pgconf.Major, name string) error {
+	e := &UnknownError{Name: name, Major: m}
+	if h, ok := HistoryOf(name); ok && h.First > m {
+		e.Since = h.First
+	} else if ok {
+		e.Until = h.Last
+	}
+	if fate, ok := FateOf(name, m); ok {
+		e.Fate = &fate
+	}
+	since, ok := recoveryConf[fold(name)]
+	e.RecoveryConf = ok && since <= m && m < 12 && (m < pgconf.V9_5 || fold(name) != "pause_at_recovery_target")
+	if e.Since == 0 && e.Until == 0 && e.Fate == nil && !e.RecoveryConf {
+		e.Similar = similar(m, fold(name))
+	}
+	return e
+}
+
+// recoveryConf are the parameters of recovery.conf, until 11, and the first major that has them.
+var recoveryConf = map[string]pgconf.Major{
+	"restore_command": pgconf.V9_0, "archive_cleanup_command": pgconf.V9_0, "recovery_end_command": pgconf.V9_0,
+	"recovery_target_time": pgconf.V9_0, "recovery_target_xid": pgconf.V9_0, "recovery_target_inclusive": pgconf.V9_0,
+	"recovery_target_timeline": pgconf.V9_0, "primary_conninfo": pgconf.V9_0, "standby_mode": pgconf.V9_0,
+	"trigger_file": pgconf.V9_0, "recovery_target_name": pgconf.V9_1, "pause_at_recovery_target": pgconf.V9_1,
+	"recovery_target": pgconf.V9_4, "primary_slot_name": pgconf.V9_4, "recovery_min_apply_delay": pgconf.V9_4,
+	"recovery_target_action": pgconf.V9_5, "recovery_target_lsn": 10,
+}
+
+// similar returns the parameter whose name takes the fewest edits to become name, if they are few for its length.
+func similar(m pgconf.Major, name string) string {
+	if len(name) > maxName {
+		return ""
+	}
+	best, found := 1+len(name)/4, ""
+	for _, p := range Params(m) {
+		if d := distance(name, fold(p.Name), best); d < best || d == best && found == "" {
+			best, found = d, p.Name
+		}
+	}
+	return found
+}
+
+// maxName is the length up to which names are compared with those of the catalogue.
+const maxName = 63
+
+// distance counts the insertions, deletions, replacements and swaps of neighbours that make b of a. It may stop with a
+// larger number once it exceeds limit.
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) > limit || len(b)-len(a) > limit {
+		return limit + 1
+	}
+	var older, old, row [maxName + 2]int
+	for j := range len(b) + 1 {
+		old[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(old[j]+cost, old[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], older[j-1]+1)
+			}
+		}
+		older, old = old, row
+	}
+	return old[len(b)]
+}
