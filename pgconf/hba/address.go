@@ -1,130 +1,195 @@
 package hba
 
 import (
-	"math/bits"
+	"encoding/binary"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf"
 )
 
 type addrKind uint8
 
 const (
 	addrKeyword addrKind = iota + 1 // all, samehost, samenet
-	addrNetwork                     // address with length
+	addrNetwork                     // address with length or mask
 	addrBare                        // address that needs a mask column
 	addrHost                        // host name
 )
 
-// address is what the address column means.
+// address is what the address column, and the mask column if there is one, means.
 type address struct {
-	kind addrKind
-	text string // keyword, or host name in lower case
-	ip   netip.Addr
-	mask string // the bytes of the mask, as many as the address has
+	kind      addrKind
+	text      string     // keyword, or host name in lower case
+	ip        netip.Addr // as it was written, bits outside the mask included
+	net, mask bits128    // net holds no bit that mask does not
+	odd       bool       // not spelled as people and other programs read it: 10/8, which means 0.0.0.10/8
+}
+
+// bits128 are the bits of an address, those of an IPv4 address as the last 32 after ones.
+type bits128 struct{ hi, lo uint64 }
+
+// ones are the bits before those of an IPv4 address.
+const onesHi, onesLo = 1<<64 - 1, (1<<32 - 1) << 32
+
+func bitsOf(ip netip.Addr) bits128 {
+	if ip.Is4() {
+		b := ip.As4()
+		return bits128{onesHi, onesLo | uint64(binary.BigEndian.Uint32(b[:]))}
+	}
+	b := ip.As16()
+	return bits128{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+func (b bits128) and(o bits128) bits128 { return bits128{b.hi & o.hi, b.lo & o.lo} }
+
+// contains reports whether an address is in the network. is4 says whether it is an IPv4 address, and bits is bitsOf it; they
+// are computed once for many rules.
+func (a *address) contains(is4 bool, bits bits128) bool {
+	return a.ip.Is4() == is4 && bits.and(a.mask) == a.net
+}
+
+// isAddressKeyword reports whether a word of the address column is a keyword for the major.
+func isAddressKeyword(text string, major pgconf.Major) bool {
+	switch Token(text) {
+	case All:
+		return major >= pgconf.V9_1
+	case SameHost, SameNet:
+		return true
+	}
+	return false
 }
 
 // parseAddress reads the address column, or says what is wrong with it. After an error the kind is 0.
-func parseAddress(t Token) (a address, problem string) {
-	text, quoted := t.decode()
-	switch Token(text) {
-	case All, SameHost, SameNet:
-		if !quoted {
-			return address{kind: addrKeyword, text: text}, ""
-		}
+func parseAddress(text string, quoted bool, major pgconf.Major) (a address, problem string) {
+	if !quoted && isAddressKeyword(text, major) {
+		return address{kind: addrKeyword, text: text}, ""
 	}
 	host, length, hasLength := strings.Cut(text, "/")
-	ip, err := netip.ParseAddr(host)
+	ip, odd, isIP := parseIP(host)
 	switch {
-	case err != nil && isShorthand(host):
-		return address{}, "write an IPv4 address as four decimal numbers without leading zeros (10/8 would mean 0.0.0.10/8)"
-	case err != nil && hasLength:
+	case !isIP && hasLength:
 		return address{}, "not an IP address, and a host name cannot have a length; for IPv6 write no brackets"
-	case err != nil:
+	case !isIP && major < pgconf.V9_1:
+		return address{}, "not an IP address, and host names need PostgreSQL 9.1 or later"
+	case !isIP:
 		return address{kind: addrHost, text: lowerASCII(text)}, ""
 	case !hasLength:
-		return address{kind: addrBare, ip: ip}, ""
+		return address{kind: addrBare, ip: ip, odd: odd}, ""
 	}
-	n, ok := parseLength(length, ip.BitLen())
+	n, plain, ok := parseLength(length, ip.BitLen())
 	if !ok {
 		return address{}, "the number after / must be 0 to " + strconv.Itoa(ip.BitLen())
 	}
-	return address{kind: addrNetwork, ip: ip, mask: lengthMask(n, ip.BitLen())}, ""
+	return network(ip, lengthMask(n, ip.BitLen()), odd || !plain), ""
+}
+
+// network returns the address for a network.
+func network(ip netip.Addr, mask bits128, odd bool) address {
+	return address{kind: addrNetwork, ip: ip, net: bitsOf(ip).and(mask), mask: mask, odd: odd}
 }
 
 // withMask returns the network that a bare address and a mask of the same family make.
 func (a address) withMask(mask string) (address, string) {
-	m, err := netip.ParseAddr(mask)
-	if err != nil || m.Zone() != "" || m.BitLen() != a.ip.BitLen() {
+	m, odd, ok := parseIP(mask)
+	if !ok || m.BitLen() != a.ip.BitLen() {
 		return address{}, "after an address without /length the next column must be a mask of the same family, as 255.255.255.0"
 	}
-	return address{kind: addrNetwork, ip: a.ip, mask: string(m.AsSlice())}, ""
+	return network(a.ip, bitsOf(m), a.odd || odd || m.Zone() != ""), ""
 }
 
 // equal reports whether two addresses mean the same. Bits outside the mask do not count, and host names compare without
 // regard to case.
-func (a address) equal(b address) bool {
-	if a.kind != b.kind || a.text != b.text || a.mask != b.mask || a.ip.Zone() != b.ip.Zone() {
+func (a *address) equal(b *address) bool {
+	if a.kind != b.kind || a.text != b.text || a.ip.Is4() != b.ip.Is4() || a.ip.Zone() != b.ip.Zone() {
 		return false
 	}
-	if a.kind != addrNetwork {
-		return true
-	}
-	x, y := a.ip.AsSlice(), b.ip.AsSlice()
-	for i := range len(a.mask) {
-		if (x[i]^y[i])&a.mask[i] != 0 {
-			return false
-		}
-	}
-	return true
+	return a.net == b.net && a.mask == b.mask
 }
 
-// parseLength reads a prefix length: decimal digits only, leading zeros allowed.
-func parseLength(s string, most int) (int, bool) {
-	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return 0, false
+// parseIP reads a numeric address as getaddrinfo of the C library does that the server uses on Linux: inet_aton for IPv4,
+// which takes fewer than four numbers too, octal and hexadecimal ones; those are odd. The zone of an IPv6 address is a number,
+// or, for a link-local one, the name of a network device, and every name passes for that.
+func parseIP(s string) (ip netip.Addr, odd, ok bool) {
+	ip, err := netip.ParseAddr(s)
+	if err != nil {
+		ip, ok = parseShorthand(s)
+		return ip, true, ok
+	}
+	if zone := ip.Zone(); zone != "" && !ip.IsLinkLocalUnicast() && !ip.IsLinkLocalMulticast() {
+		_, err = strconv.ParseUint(zone, 10, 32)
+	}
+	return ip, false, err == nil
+}
+
+// parseShorthand reads what inet_aton takes: one to four numbers with dots between, the last of which fills all the bytes that
+// are left.
+func parseShorthand(s string) (netip.Addr, bool) {
+	const most = 4
+	var whole uint64
+	for n := 1; n <= most; n++ {
+		part, rest, more := strings.Cut(s, ".")
+		width := 8
+		if !more {
+			width = 8 * (most + 1 - n)
+		}
+		v, ok := parseCNumber(part)
+		if !ok || v >= 1<<width {
+			return netip.Addr{}, false
+		}
+		whole = whole<<width | v
+		if !more {
+			var b [4]byte
+			binary.BigEndian.PutUint32(b[:], uint32(whole))
+			return netip.AddrFrom4(b), true
+		}
+		s = rest
+	}
+	return netip.Addr{}, false
+}
+
+// parseCNumber reads an unsigned number as strtoul with base 0 does: 0x before a hexadecimal one, 0 before an octal one.
+func parseCNumber(s string) (uint64, bool) {
+	base := 10
+	switch {
+	case len(s) > 2 && (s[:2] == "0x" || s[:2] == "0X"):
+		s, base = s[2:], 16
+	case len(s) > 1 && s[0] == '0':
+		base = 8
+	}
+	v, err := strconv.ParseUint(s, base, 32)
+	return v, err == nil
+}
+
+// parseLength reads a prefix length as strtol does: blanks and a sign may stand before it, which is not plain.
+func parseLength(s string, most int) (n int, plain, ok bool) {
+	plain = s != "" && strings.Trim(s, "0123456789") == ""
+	if !plain {
+		s = strings.TrimLeft(s, " \t\n\v\f\r")
 	}
 	n, err := strconv.Atoi(s)
-	return n, err == nil && n <= most
+	return n, plain, err == nil && n >= 0 && n <= most
 }
 
-func lengthMask(n, width int) string {
-	m := make([]byte, width/8)
-	for i := range m {
-		ones := min(max(n-8*i, 0), 8)
-		m[i] = bits.Reverse8(byte(1<<ones - 1))
+// lengthMask returns the mask that a prefix length stands for.
+func lengthMask(n, width int) bits128 {
+	n += 128 - width
+	if n <= 64 {
+		return bits128{^uint64(0) << (64 - n), 0}
 	}
-	return string(m)
-}
-
-// isShorthand reports whether the C function inet_aton would read s as an IPv4 address although it does not have the
-// usual form: fewer than four numbers, octal or hexadecimal ones.
-func isShorthand(s string) bool {
-	parts := strings.Split(s, ".")
-	if len(parts) > 4 {
-		return false
-	}
-	for i, part := range parts {
-		width := 8
-		if i == len(parts)-1 {
-			width = 8 * (5 - len(parts))
-		}
-		if part == "" || strings.Contains(part, "_") || strings.HasPrefix(strings.ToLower(part), "0b") ||
-			strings.HasPrefix(strings.ToLower(part), "0o") {
-			return false
-		}
-		if _, err := strconv.ParseUint(part, 0, width); err != nil {
-			return false
-		}
-	}
-	return true
+	return bits128{onesHi, ^uint64(0) << (128 - n)}
 }
 
 func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
+	if strings.IndexFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) < 0 {
+		return s
+	}
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + ('a' - 'A')
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }

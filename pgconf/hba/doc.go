@@ -13,9 +13,13 @@
 //	})
 //	content = f.Bytes()
 //
-// What counts as valid follows the server (src/backend/libpq/hba.c; manual: "The pg_hba.conf File"), majors 10 to 18.
+// [Load] reads it as a server does that loads it: includes are followed and each @file is replaced by what is in it.
+//
+// What counts as valid follows the server (src/backend/libpq/hba.c; manual: "The pg_hba.conf File"), majors 9.0 to 18.
 // [Parse] and [New] take the newest rules, [ParseFor] and [NewFor] those of one major:
 //
+//   - before 9.2 a quote anywhere in a token makes a name of a keyword, and none keeps a + from meaning a group;
+//   - 9.1 and later know host names, all as an address, and the method peer;
 //   - 14 and later join a line that ends in a backslash with the next one;
 //   - 12 and later know hostgssenc and hostnogssenc; 18 and later the method oauth;
 //   - 16 and later know regular expressions for databases and users, and include directives;
@@ -30,14 +34,16 @@
 //
 // # Where it is stricter than the server
 //
-//   - An IPv4 address must have four decimal numbers. The server's C library also takes 10/8, which means 0.0.0.10/8.
-//   - A NUL byte is an error wherever it stands.
+//   - A NUL byte is an error wherever it stands; a server ignores the rest of the line.
+//   - A folder in the place of a file is an error; some servers read nothing instead.
+//   - A [Record] that is to be written must have its IPv4 address in four decimal numbers. The server's C library also takes
+//     10/8, which means 0.0.0.10/8, and so does reading.
 //
 // # What it does not do
 //
 //   - It does not say which line a connection would match. The first matching line decides, so a record that Append puts
 //     at the end may never be reached.
-//   - It does not follow include directives nor @file tokens; both are kept as they are. Include lines are no records.
+//   - A [File] does not follow include directives nor @file tokens; both are kept as they are. Include lines are no records.
 //   - Of the options it checks the form name=value only, neither which names a method takes nor their values. Whether the
 //     server was built with a method is unknown to it.
 //   - It does not mind a file without any record, which a server refuses to load.

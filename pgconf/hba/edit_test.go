@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 )
 
@@ -119,7 +120,7 @@ func TestValidate(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		r            hba.Record
-		since, until int // majors that take it; until -1 for none
+		since, until pgconf.Major // majors that take it; until -1 for none
 	}{
 		"plain":               {r: edit(func(*hba.Record) {})},
 		"zero":                {r: hba.Record{}, until: -1},
@@ -160,7 +161,7 @@ func TestValidate(t *testing.T) {
 		"long_token":          {r: edit(func(r *hba.Record) { r.Users = tokens(hba.Token(make300())) }), since: 11},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for major := 10; major <= hba.Newest; major++ {
+			for major := pgconf.Major(10); major <= pgconf.Newest; major++ {
 				ok := c.until >= 0 && major >= c.since && (c.until == 0 || major <= c.until)
 				err := c.r.ValidateFor(major)
 				require.Equal(t, ok, err == nil, "%d: %v", major, err)
@@ -178,7 +179,7 @@ func TestValidate(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, again.Records()[0].Equal(c.r), "%q", f.Bytes())
 			}
-			require.Equal(t, c.r.ValidateFor(hba.Newest), c.r.Validate())
+			require.Equal(t, c.r.ValidateFor(pgconf.Newest), c.r.Validate())
 		})
 	}
 }

@@ -1,6 +1,10 @@
 package hba
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/understudy-ha/understudy/pgconf"
+)
 
 // Equal reports whether two valid records mean the same to a server. Spelling does not matter, nor does the order of
 // databases, of users and of options, nor whether a network is given by length or by mask. Line is ignored. Records
@@ -9,12 +13,12 @@ func (r Record) Equal(o Record) bool {
 	if r.Type != o.Type || r.Method != o.Method || !sameTokens(r.Databases, o.Databases) || !sameTokens(r.Users, o.Users) {
 		return false
 	}
-	a, aProblem := r.address()
-	b, bProblem := o.address()
+	a, aProblem := r.address(pgconf.Newest)
+	b, bProblem := o.address(pgconf.Newest)
 	if aProblem != "" || bProblem != "" {
 		return r.Address == o.Address && r.Mask == o.Mask && slices.Equal(r.Options, o.Options)
 	}
-	return a.equal(b) && sameOptions(r.Options, o.Options)
+	return a.equal(&b) && sameOptions(r.Options, o.Options)
 }
 
 // sameTokens compares as sets.
@@ -35,8 +39,8 @@ func meanings(tokens []Token) []Token {
 
 // meaning returns one spelling for all tokens that mean the same: quotes go where they make no difference.
 func (t Token) meaning() Token {
-	text, quoted := t.decode()
-	return render(text, quoted && isSpecial(text))
+	w := t.word()
+	return render(w.text, w.quoted && isSpecial(w.text))
 }
 
 // sameOptions compares the last value of each name.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 )
 
@@ -36,7 +37,7 @@ func ExampleParse_errors() {
 
 func ExampleParseFor() {
 	text := []byte("local all all \\\n  peer\n")
-	for _, major := range []int{13, 14} {
+	for _, major := range []pgconf.Major{13, 14} {
 		f, err := hba.ParseFor("pg_hba.conf", text, major)
 		fmt.Println(major, len(f.Records()), err != nil)
 	}

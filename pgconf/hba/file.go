@@ -6,48 +6,54 @@ import (
 	"github.com/understudy-ha/understudy/pgconf"
 )
 
-// Newest is the newest major whose rules this package knows. [Parse] and [New] apply them.
-const Newest = 18
-
 // File is the content of one pg_hba.conf: every byte of it, and the records in it. Make one with [Parse] or [New]. It is
 // not safe for concurrent use.
 type File struct {
 	name    string
-	major   int
+	major   pgconf.Major
 	text    string
 	records []Record
 }
 
-// Parse reads a pg_hba.conf by the rules of [Newest]. The name serves error messages only; nothing is read from disk.
+// Parse reads a pg_hba.conf by the rules of [pgconf.Newest]. The name serves error messages only; nothing is read from disk.
 //
 // If lines are not valid, the error is a [pgconf.SyntaxErrors]. The File is there all the same and holds every byte, but
 // its records are those of the valid lines only. A server refuses such a file as a whole.
-func Parse(name string, b []byte) (*File, error) { return ParseFor(name, b, Newest) }
+func Parse(name string, b []byte) (*File, error) { return ParseFor(name, b, pgconf.Newest) }
 
-// ParseFor is Parse by the rules of another major, 10 or later.
-func ParseFor(name string, b []byte, major int) (*File, error) {
+// ParseFor is Parse by the rules of another major.
+func ParseFor(name string, b []byte, major pgconf.Major) (*File, error) {
 	f := NewFor(name, major)
 	f.text = string(b)
 	var errs pgconf.SyntaxErrors
-	for l := range logicalLines(f.text, major) {
-		r, err := parseLine(l, major)
-		switch {
-		case err != nil:
-			line, col := l.position(err.at)
-			errs.Add(&pgconf.SyntaxError{File: name, Line: line, Col: col, Msg: err.msg})
-		case r != nil:
-			r.Line = l.number
-			f.records = append(f.records, *r)
+	p := lineParser{columns: &columns{}, major: major}
+	lines := lineReader{text: f.text, major: major}
+	for l, ok := lines.next(); ok; l, ok = lines.next() {
+		err := splitLine(&l, major, p.columns, nil)
+		if err == nil && len(p.ends) == 0 {
+			continue
 		}
+		if directive, _ := includeDirective(p.columns, major); err == nil && directive != "" {
+			continue
+		}
+		if err == nil {
+			err = p.parse(len(l.text))
+		}
+		if err != nil {
+			errs.Add(err.syntaxError(name, &l))
+			continue
+		}
+		p.rule.Line = l.number
+		f.records = append(f.records, p.rule.Record)
 	}
 	return f, errs.Err()
 }
 
-// New returns an empty file to which the rules of [Newest] apply. The name serves error messages only.
-func New(name string) *File { return NewFor(name, Newest) }
+// New returns an empty file to which the rules of [pgconf.Newest] apply. The name serves error messages only.
+func New(name string) *File { return NewFor(name, pgconf.Newest) }
 
-// NewFor is New by the rules of another major, 10 or later.
-func NewFor(name string, major int) *File { return &File{name: name, major: major} }
+// NewFor is New by the rules of another major.
+func NewFor(name string, major pgconf.Major) *File { return &File{name: name, major: major} }
 
 // Bytes returns the content, as it would stand on disk. The caller owns the result.
 func (f *File) Bytes() []byte { return []byte(f.text) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 )
 
@@ -15,7 +16,7 @@ func FuzzRoundTrip(f *testing.F) {
 		f.Add([]byte(v.text+"\r\n#\\"), uint8(18))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, n uint8) {
-		major := 10 + int(n)%9
+		major := pgconf.Oldest + pgconf.Major(n)%(pgconf.Newest-pgconf.Oldest+1)
 		file, _ := hba.ParseFor("f", b, major)
 		if got := file.Bytes(); !bytes.Equal(got, b) {
 			t.Fatalf("got %q, want %q", got, b)
@@ -32,7 +33,7 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-func checkRecord(t *testing.T, r hba.Record, major int) {
+func checkRecord(t *testing.T, r hba.Record, major pgconf.Major) {
 	t.Helper()
 	again, err := hba.ParseFor("f", []byte(r.Text()), major)
 	if err != nil && len(r.Text()) < 250 {
@@ -50,7 +51,7 @@ func checkRecord(t *testing.T, r hba.Record, major int) {
 	}
 }
 
-func checkAppend(t *testing.T, file *hba.File, r hba.Record, major int) {
+func checkAppend(t *testing.T, file *hba.File, r hba.Record, major pgconf.Major) {
 	t.Helper()
 	before, had := file.Bytes(), file.Records()
 	if err := file.Append(r); err != nil {
@@ -59,7 +60,7 @@ func checkAppend(t *testing.T, file *hba.File, r hba.Record, major int) {
 	if !bytes.HasPrefix(file.Bytes(), before) {
 		t.Fatalf("%q became %q", before, file.Bytes())
 	}
-	for _, m := range []int{major, 13, 18} { // whatever server reads it
+	for _, m := range []pgconf.Major{major, 13, 18} { // whatever server reads it
 		again, _ := hba.ParseFor("f", file.Bytes(), m)
 		records := again.Records()
 		if m != major && (len(records) == 0 || r.ValidateFor(m) != nil) {

@@ -76,7 +76,7 @@ func (j *judge) read(t *testing.T, text string) (rows []row, unchecked string) {
 // are no continuation lines.
 func (j *judge) ours(t *testing.T, text string) []row {
 	t.Helper()
-	f, err := hba.ParseFor("f", []byte(text), j.server.Major)
+	f, err := hba.ParseFor("f", []byte(text), pgconf.Major(j.server.Major))
 	var rows []row
 	for _, r := range f.Records() {
 		rows = append(rows, row{
@@ -174,7 +174,7 @@ func TestOracleVectors(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		j := newJudge(t, s)
 		for _, v := range vectors {
-			if !v.in(s.Major) {
+			if !v.in(pgconf.Major(s.Major)) {
 				continue
 			}
 			t.Run(v.name, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestOracleNames(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		j := newJudge(t, s)
 		names := []string{"all", "ALL", "replication", "sameuser", "samerole", "a b", `x"y`, "a,b", "#c", "+all", "@f", "é", `back\`}
-		f := hba.NewFor("pg_hba.conf", s.Major)
+		f := hba.NewFor("pg_hba.conf", pgconf.Major(s.Major))
 		require.NoError(t, f.Append(hba.Record{
 			Type: hba.Local, Databases: tokens("postgres"), Users: tokens(oracle.User), Method: hba.Trust,
 		}))

@@ -3,6 +3,8 @@ package hba
 import (
 	"fmt"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf"
 )
 
 // includeSince is the major from which include directives exist, regexSince the one from which a database or user that
@@ -14,154 +16,169 @@ const (
 
 // lineError is a syntax error before its place is known. at counts from 0 in the logical line.
 type lineError struct {
-	at  int
-	msg string
+	at     int
+	msg    string
+	inside *pgconf.SyntaxError // the place, if the error is in an @file
 }
 
-// parseLine reads one logical line. It returns nil if the line holds no record. The order of the checks is that of
-// parse_hba_line in hba.c.
-func parseLine(l logicalLine, major int) (*Record, *lineError) {
-	s := l.text
-	if i := strings.IndexByte(s, 0); i >= 0 {
-		return nil, &lineError{i, "NUL byte; remove it"}
+func errorAt(at int, msg string) *lineError { return &lineError{at: at, msg: msg} }
+
+// syntaxError returns the error with its place, which is in the line l of the file unless it is in an @file.
+func (e *lineError) syntaxError(file string, l *logicalLine) *pgconf.SyntaxError {
+	if e.inside != nil {
+		return e.inside
 	}
-	if err := checkLength(s, l.size, major); err != nil {
-		return nil, err
-	}
-	columns := fields(s)
-	if len(columns) == 0 || major >= includeSince && isInclude(columns) {
-		return nil, nil
-	}
-	p := &lineParser{columns: columns, end: len(s), major: major}
-	r := p.record()
-	if p.err != nil {
-		return nil, p.err
-	}
-	return r, nil
+	line, col := l.position(e.at)
+	return &pgconf.SyntaxError{File: file, Line: line, Col: col, Msg: e.msg}
 }
 
-// isInclude reports whether the line is an include directive. Quotes do not matter.
-func isInclude(columns []field) bool {
-	if len(columns) != 2 {
-		return false
+// splitLine reads the tokens of a logical line into c.
+func splitLine(l *logicalLine, major pgconf.Major, c *columns, expand func(c *columns, w word) *lineError) *lineError {
+	c.reset()
+	if i := strings.IndexByte(l.text, 0); i >= 0 {
+		return errorAt(i, "NUL byte; remove it")
 	}
-	switch columns[0][0].text {
+	if err := checkSize(l.size, major); err != nil {
+		return err
+	}
+	return c.split(l.text, major, expand)
+}
+
+// includeDirective returns the directive and the path of an include line, which has two columns; of a list the first value
+// counts. Quotes do not matter. The directive is empty if the line is none.
+func includeDirective(c *columns, major pgconf.Major) (directive string, path word) {
+	if len(c.ends) != 2 || major < includeSince {
+		return "", word{}
+	}
+	switch name := c.words[0].text; name {
 	case "include", "include_if_exists", "include_dir":
-		return true
+		return name, c.words[c.ends[0]]
 	}
-	return false
+	return "", word{}
 }
 
-// lineParser takes the columns of a line one after the other. After the first error nothing it returns counts.
+// lineParser makes a record of the columns of a line. The order of the checks is that of parse_hba_line in hba.c. After the
+// first error nothing that it made counts.
 type lineParser struct {
-	columns []field
-	end     int // where the line ends
-	major   int
-	err     *lineError
+	*columns
+	major  pgconf.Major
+	end    int  // where the line ends
+	load   bool // make the terms and the address that a matcher needs; @files have been expanded
+	err    *lineError
+	tokens []Token // all lists, cut from one piece
+	terms  []term
+	rule   Rule
 }
 
 func (p *lineParser) fail(at int, format string, args ...any) {
 	if p.err == nil {
-		p.err = &lineError{at, fmt.Sprintf(format, args...)}
+		p.err = errorAt(at, fmt.Sprintf(format, args...))
 	}
 }
 
-func (p *lineParser) record() *Record {
-	r := &Record{}
-	first := p.columns[0][0].start
+func (p *lineParser) problem(at int, msg string) {
+	if msg != "" && p.err == nil {
+		p.err = errorAt(at, msg)
+	}
+}
+
+// parse reads the columns into p.rule.
+func (p *lineParser) parse(end int) *lineError {
+	p.end, p.err, p.rule = end, nil, Rule{}
+	r := &p.rule
+	first := p.words[0].start
 	r.Type = ConnType(p.single("connection type").text)
 	p.problem(first, r.checkType(p.major))
-	r.Databases = p.list("database")
-	r.Users = p.list("user")
+	r.Databases, r.databases = p.list("database", databaseTerm)
+	r.Users, r.users = p.list("user", userTerm)
 	if r.Type != Local {
 		p.address(r)
 	}
 	method := p.single("method")
 	r.Method = Method(method.text)
 	p.problem(method.start, r.checkMethod(p.major))
-	for _, f := range p.columns {
-		for _, w := range f {
-			r.Options = append(r.Options, p.option(w))
-		}
-	}
-	return r
-}
-
-func (p *lineParser) problem(at int, msg string) {
-	if msg != "" {
-		p.fail(at, "%s", msg)
-	}
+	p.options(r)
+	return p.err
 }
 
 // column takes the next column. It is empty after an error.
-func (p *lineParser) column(what string) field {
-	if p.err == nil && len(p.columns) == 0 {
-		p.fail(p.end, "the line ends before the %s; a record is: type, database, user, address (not for local), method, options", what)
-	}
+func (p *lineParser) column(what string) []word {
 	if p.err != nil {
 		return nil
 	}
-	f := p.columns[0]
-	p.columns = p.columns[1:]
-	return f
+	words := p.take()
+	if words == nil {
+		p.fail(p.end, "the line ends before the %s; a record is: type, database, user, address (not for local), method, options", what)
+	}
+	return words
 }
 
 // single takes a column that must have one value.
 func (p *lineParser) single(what string) word {
-	f := p.column(what)
-	if f == nil {
+	words := p.column(what)
+	if words == nil {
 		return word{}
 	}
-	if len(f) > 1 {
-		p.fail(f[1].start, "more than one %s; write one line for each", what)
+	if len(words) > 1 {
+		p.fail(words[1].start, "more than one %s; write one line for each", what)
 	}
-	p.noFile(f[0], what)
-	return f[0]
+	p.noFile(&words[0], what)
+	return words[0]
 }
 
-// noFile refuses a word that stands for the content of a file, in a column where this package cannot keep it as it is.
-func (p *lineParser) noFile(w word, what string) {
-	if isFileRef(w.text, w.quoted) {
-		p.fail(w.start, "an @file is read in the database and user columns only; write the %s itself", what)
+// noFile refuses a word that stands for the content of a file, in a column where a Record cannot keep it as it is.
+func (p *lineParser) noFile(w *word, what string) {
+	if !p.load && w.isFileRef() {
+		p.fail(w.start, "what @file stands for is not known here, and only databases and users are kept so; write the %s itself", what)
 	}
 }
 
-// isFileRef reports whether a token stands for all tokens in a file.
-func isFileRef(text string, quoted bool) bool {
-	return !quoted && len(text) > 1 && text[0] == '@'
-}
-
-func (p *lineParser) list(what string) []Token {
-	f := p.column(what)
-	tokens := make([]Token, len(f))
-	for i, w := range f {
-		tokens[i] = render(w.text, w.quoted)
+func (p *lineParser) list(what string, termOf func(*word, pgconf.Major) term) ([]Token, []term) {
+	words := p.column(what)
+	from, fromTerm := len(p.tokens), len(p.terms)
+	for i := range words {
+		p.tokens = append(p.tokens, words[i].token(p.major))
+		if p.load {
+			p.terms = append(p.terms, termOf(&words[i], p.major))
+		}
 	}
-	return tokens
+	return p.tokens[from:len(p.tokens):len(p.tokens)], p.terms[fromTerm:len(p.terms):len(p.terms)]
 }
 
-func (p *lineParser) address(r *Record) {
+func (p *lineParser) address(r *Rule) {
 	w := p.single("address")
 	if p.err != nil {
 		return
 	}
-	r.Address = render(w.text, w.quoted)
-	a, msg := parseAddress(r.Address)
+	r.Address = w.token(p.major)
+	a, msg := parseAddress(w.text, !w.isBare(p.major), p.major)
 	p.problem(w.start, msg)
-	if a.kind != addrBare {
-		return
+	if a.kind == addrBare {
+		m := p.single("network mask")
+		if p.err != nil {
+			return
+		}
+		r.Mask = m.text
+		a, msg = a.withMask(m.text)
+		p.problem(m.start, msg)
 	}
-	m := p.single("network mask")
-	if p.err != nil {
-		return
+	r.addr = a
+}
+
+func (p *lineParser) options(r *Rule) {
+	for p.err == nil {
+		words := p.take()
+		if words == nil {
+			return
+		}
+		for i := range words {
+			r.Options = append(r.Options, p.option(&words[i]))
+		}
 	}
-	r.Mask = m.text
-	_, msg = a.withMask(m.text)
-	p.problem(m.start, msg)
 }
 
 // option reads a name=value. The text of a bad one is not shown, since it may be a secret.
-func (p *lineParser) option(w word) Option {
+func (p *lineParser) option(w *word) Option {
 	p.noFile(w, "option")
 	name, value, ok := strings.Cut(w.text, "=")
 	if !ok {

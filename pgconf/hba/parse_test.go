@@ -19,8 +19,8 @@ func tokens(t ...hba.Token) []hba.Token { return t }
 type vector struct {
 	name    string
 	text    string
-	since   int // 0 for all
-	before  int // 0 for all
+	since   pgconf.Major // 0 for all
+	before  pgconf.Major // 0 for all
 	records []hba.Record
 	errors  []string // line:col
 	ours    bool     // server and package differ, on purpose
@@ -117,11 +117,11 @@ var vectors = []vector{
 	{name: "address_keyword", text: "host all all samenet md5", records: host(hba.SameNet, "")},
 	{name: "address_list", text: "host all all 10.0.0.1/32,10.0.0.2/32 md5", errors: []string{"1:26"}},
 	{name: "address_zone", text: "host all all fe80::1%1/64 md5", records: host("fe80::1%1/64", "")},
-	{name: "address_short", text: "host all all 10/8 md5", errors: []string{"1:14"}, ours: true},
-	{name: "address_short_two", text: "host all all 10.1/16 md5", errors: []string{"1:14"}, ours: true},
-	{name: "address_hex", text: "host all all 0x0a000001/32 md5", errors: []string{"1:14"}, ours: true},
-	{name: "address_octal", text: "host all all 010.0.0.1/32 md5", errors: []string{"1:14"}, ours: true},
-	{name: "address_short_is_no_name", text: "host all all 10 255.0.0.0 md5", errors: []string{"1:14"}, ours: true},
+	{name: "address_short", text: "host all all 10/8 md5", records: host("10/8", ""), ours: true},
+	{name: "address_short_two", text: "host all all 10.1/16 md5", records: host("10.1/16", ""), ours: true},
+	{name: "address_hex", text: "host all all 0x0a000001/32 md5", records: host("0x0a000001/32", ""), ours: true},
+	{name: "address_octal", text: "host all all 010.0.0.1/32 md5", records: host("010.0.0.1/32", ""), ours: true},
+	{name: "address_short_is_no_name", text: "host all all 10 255.0.0.0 md5", records: host("10", "255.0.0.0"), ours: true},
 
 	{name: "type_unknown", text: "LOCAL all all trust", errors: []string{"1:1"}},
 	{name: "type_list", text: "local,host all all trust", errors: []string{"1:7"}},
@@ -147,11 +147,13 @@ var vectors = []vector{
 }
 
 // in reports whether the vector is about a major.
-func (v vector) in(major int) bool { return major >= v.since && (v.before == 0 || major < v.before) }
+func (v vector) in(major pgconf.Major) bool {
+	return major >= v.since && (v.before == 0 || major < v.before)
+}
 
 func TestParseVectors(t *testing.T) {
 	for _, v := range vectors {
-		for major := 10; major <= hba.Newest; major++ {
+		for major := pgconf.Major(10); major <= pgconf.Newest; major++ {
 			if !v.in(major) {
 				continue
 			}
@@ -209,8 +211,9 @@ func TestParseNUL(t *testing.T) {
 func TestParseLimits(t *testing.T) {
 	text := func(n int, format string) string { return fmt.Sprintf(format, strings.Repeat("x", n)) }
 	for name, c := range map[string]struct {
-		major, most int // longest that is read
-		format      string
+		major  pgconf.Major
+		most   int // longest that is read
+		format string
 	}{
 		"token/10":        {10, 255, "local %s all trust\n"},
 		"token/13":        {13, 10239, "local %s all trust\n"},

@@ -24,19 +24,20 @@ const (
 // Method is how a client has to prove who it is.
 type Method string
 
-// The methods of majors 10 to 18. Some are there only if the server was built with them.
+// The methods. Some are there only if the server was built with them.
 const (
 	Trust       Method = "trust"
 	Reject      Method = "reject"
-	ScramSHA256 Method = "scram-sha-256"
-	MD5         Method = "md5" // also SCRAM, for a role whose password is stored so
+	ScramSHA256 Method = "scram-sha-256" // 10+
+	MD5         Method = "md5"           // 10+: also SCRAM, for a role whose password is stored so
 	Password    Method = "password"
-	GSS         Method = "gss"  // not for Local
-	SSPI        Method = "sspi" // Windows
-	Ident       Method = "ident"
-	Peer        Method = "peer" // only for Local
+	KRB5        Method = "krb5"  // to 9.3; not for Local
+	GSS         Method = "gss"   // not for Local
+	SSPI        Method = "sspi"  // Windows
+	Ident       Method = "ident" // 9.1+: the same as peer for Local
+	Peer        Method = "peer"  // 9.1+; only for Local
 	PAM         Method = "pam"
-	BSD         Method = "bsd" // OpenBSD
+	BSD         Method = "bsd" // 9.6+; OpenBSD
 	LDAP        Method = "ldap"
 	RADIUS      Method = "radius"
 	Cert        Method = "cert"  // only for HostSSL

@@ -3,6 +3,8 @@ package hba
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf"
 )
 
 // Token is one value of a column, spelled as it may stand in the file, quotes included. Quotes matter: all is a keyword
@@ -13,7 +15,7 @@ type Token string
 
 // Keywords. Which column takes which is in the comment.
 const (
-	All         Token = "all"         // database, user, address
+	All         Token = "all"         // database, user, address (9.1+)
 	SameUser    Token = "sameuser"    // database: named like the user
 	SameRole    Token = "samerole"    // database: named like a role that the user is a member of
 	SameGroup   Token = "samegroup"   // database: old word for samerole
@@ -23,7 +25,8 @@ const (
 )
 
 // Name returns the token for exactly this name of a database, role or host, quoted if it would mean something else
-// otherwise. A name that begins with / cannot be told from a regular expression from 16 on: Validate refuses it.
+// otherwise. A name that begins with / cannot be told from a regular expression from 16 on, nor one that begins with + from
+// a group before 9.2: Validate refuses those.
 func Name(name string) Token { return render(name, isSpecial(name)) }
 
 // Member returns the user token for the direct and indirect members of a role.
@@ -33,21 +36,15 @@ func Member(role string) Token { return render("+"+role, false) }
 func CIDR(p netip.Prefix) Token { return Token(p.String()) }
 
 // Text returns the value without quoting: x"y for the token "x""y".
-func (t Token) Text() string {
-	text, _ := t.decode()
-	return text
-}
+func (t Token) Text() string { return t.word().text }
 
 // Quoted reports whether the token stands in quotes from its first character on, which makes it a plain name.
-func (t Token) Quoted() bool {
-	_, quoted := t.decode()
-	return quoted
-}
+func (t Token) Quoted() bool { return t.word().quoted }
 
-// decode returns what the server makes of the token.
-func (t Token) decode() (text string, quoted bool) {
+// word returns what the server makes of the token.
+func (t Token) word() word {
 	w, _ := nextWord(string(t), 0)
-	return w.text, w.quoted
+	return w
 }
 
 // isOne reports whether the server reads exactly one token here, and nothing before or after it.
@@ -59,11 +56,27 @@ func (t Token) isOne() bool {
 
 // isSpecial reports whether a text means more than a name when it is not quoted, whatever the column.
 func isSpecial(text string) bool {
+	return isKeyword(text) || text == "" || strings.IndexByte("+@/", text[0]) >= 0
+}
+
+// isKeyword reports whether a text is a keyword in some column.
+func isKeyword(text string) bool {
 	switch Token(text) {
-	case "", All, SameUser, SameRole, SameGroup, Replication, SameHost, SameNet:
+	case All, SameUser, SameRole, SameGroup, Replication, SameHost, SameNet:
 		return true
 	}
-	return strings.IndexByte("+@/", text[0]) >= 0
+	return false
+}
+
+// token returns the spelling under which a record keeps a word. Before 9.2 a quote anywhere makes a name of a keyword.
+func (w *word) token(major pgconf.Major) Token {
+	switch {
+	case !w.anyQuote && !strings.HasSuffix(w.text, `\`):
+		return Token(w.raw)
+	case w.raw == `"`+w.text+`"`:
+		return Token(w.raw)
+	}
+	return render(w.text, w.quoted || major < pgconf.V9_2 && isKeyword(w.text))
 }
 
 // render spells a value, in quotes if it was or must be. If it is special and was not quoted, its first character stays
