@@ -22,77 +22,274 @@ import (
 // The error matches [ErrName] for a name no file can hold and for the include directives, which add up instead of
 // overruling each other, and [ErrValue] for a value with a NUL byte.
 func (f *File) Set(name, value string) error {
-	quoted, err := check(name, value)
-	if err != nil {
+	if err := check(name, value); err != nil {
 		return err
 	}
-	if i := f.find(fold(name)); i >= 0 {
-		f.lines[i] = f.lines[i].with(value, quoted)
-		return nil
-	}
-	if i, l := f.commentedOut(fold(name), value); i >= 0 {
-		f.lines[i] = l.with(value, quoted)
-		return nil
-	}
-	f.appendLine(name + " = " + quoted)
+	f.set(name, f.locate(name, value))
 	return nil
 }
 
 // SetAll sets every name to its value as [File.Set] does, in the order of the names. If one of them cannot be set,
-// none is.
+// none is. It takes one pass over the file, however many names there are.
 func (f *File) SetAll(values map[string]string) error {
 	names := slices.Sorted(maps.Keys(values))
+	places := make(map[string]*place, len(names))
 	spelled := make(map[string]string, len(names))
 	for _, name := range names {
-		if _, err := check(name, values[name]); err != nil {
+		if err := check(name, values[name]); err != nil {
 			return err
 		}
 		if other, ok := spelled[fold(name)]; ok {
-			return fmt.Errorf("%w: %q and %q are the same parameter; give one of them", ErrName, other, name)
+			return sameParameter(other, name)
 		}
 		spelled[fold(name)] = name
+		places[fold(name)] = newPlace(values[name])
 	}
+	f.locateAll(places)
 	for _, name := range names {
-		if err := f.Set(name, values[name]); err != nil {
-			return err
-		}
+		f.set(name, places[fold(name)])
 	}
 	return nil
+}
+
+// SetKeeping is [File.Set], but what stood there before can still be read: if the value changes, a line #name = value
+// with the old one is left above. A setting that is commented out stays so, and the new line goes below it, unless it has
+// the value already. However often a value comes and goes, it is left once.
+func (f *File) SetKeeping(name, value string) error {
+	if err := check(name, value); err != nil {
+		return err
+	}
+	p := f.locate(name, value)
+	switch {
+	case p.set >= 0:
+		p.set += f.keepOld(p.set, value)
+	case p.commented >= 0 && !p.same:
+		a := uncommented(f.raw(p.commented))
+		a.raw = a.body()
+		f.insert(p.commented+1, a.withValue(value))
+		return nil
+	}
+	f.set(name, p)
+	return nil
+}
+
+// keepOld inserts what a line sets as a comment above it, unless that is value or one of the comments of the same name
+// directly above has it. It returns the number of lines inserted.
+func (f *File) keepOld(i int, value string) int {
+	a := f.assignment(i)
+	if a.value() == value {
+		return 0
+	}
+	name := fold(a.spelling())
+	for up := i - 1; up >= 0 && f.lines[up].kind == lineCommented && f.isNamed(up, name); up-- {
+		if old := uncommented(f.raw(up)); old.nameEnd > 0 && old.value() == a.value() {
+			return 0
+		}
+	}
+	a.raw = a.body()
+	f.insert(i, a.commented(""))
+	return 1
+}
+
+// InsertAfter is [File.Set], but if a line must be added, it goes below the last one that sets anchor, or else below the
+// last one that is anchor commented out, and takes after it in indentation, blanks and quotes. Without such a line it is
+// appended. The anchor may be an include directive.
+func (f *File) InsertAfter(anchor, name, value string) error {
+	if !isName(anchor) {
+		return nameError(anchor)
+	}
+	if err := check(name, value); err != nil {
+		return err
+	}
+	p := f.locate(name, value)
+	i, a := f.anchor(fold(anchor))
+	if p.found() || i < 0 {
+		f.set(name, p)
+		return nil
+	}
+	a.raw = a.body()
+	a, _ = parseLine(a.withName(name))
+	f.insert(i+1, a.withValue(value))
+	return nil
+}
+
+// anchor returns the line below which a new one belongs and what it says, or -1.
+func (f *File) anchor(name string) (int, assignment) {
+	if i := f.find(name); i >= 0 {
+		return i, f.assignment(i)
+	}
+	for i := len(f.lines) - 1; i >= 0; i-- {
+		if f.lines[i].kind == lineCommented && f.isNamed(i, name) {
+			if a := uncommented(f.raw(i)); a.nameEnd > 0 {
+				return i, a
+			}
+		}
+	}
+	return -1, assignment{}
 }
 
 // Unset makes the file say nothing about name: all its lines are commented out by a # before the name, so that a
-// reader still sees what was there; a comment after the value keeps its column. A later Set with the same value takes the # away again. Note that a
-// commented-out line still shows its value; who must be rid of a secret sets another value first.
-// The error matches [ErrName], under the conditions of Set.
-func (f *File) Unset(name string) error {
+// reader still sees what was there; a comment after the value keeps its column. A later Set with the same value takes
+// the # away again. Note that a commented-out line still shows its value; who must be rid of a secret sets another
+// value first. The error matches [ErrName], under the conditions of Set.
+func (f *File) Unset(name string) error { return f.Comment(name, "") }
+
+// Comment is [File.Unset] with a remark that says why: it is put at the end of each line that is commented out, behind
+// a #. Bytes of it that a line cannot hold become blanks. A later Set that uncomments such a line leaves the remark.
+func (f *File) Comment(name, remark string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	remark = strings.TrimSpace(strings.Map(printable, remark))
 	name = fold(name)
-	for i, l := range f.lines {
-		if l.name == name {
-			f.lines[i] = line{raw: l.replaced(l.nameAt, l.nameAt, "#")}
+	for i := range f.lines {
+		if f.lines[i].kind == lineSetting && f.isNamed(i, name) {
+			f.put(i, f.assignment(i).commented(remark))
 		}
 	}
 	return nil
 }
 
-// check returns value in quotes if name and value can be written.
-func check(name, value string) (string, error) {
+func printable(r rune) rune {
+	if r < ' ' || r == 0x7f {
+		return ' '
+	}
+	return r
+}
+
+// Rename gives every line that sets one name another one, and leaves value, place and remark as they are. Where more than one
+// blank or a tab follows the name, the = and the value keep their columns if there is room. Lines that are commented
+// out stay. If the file does not set the old name, nothing changes.
+//
+// The error matches [ErrName] under the conditions of Set, and [ErrSet] if the file sets the new name too: then nothing
+// changes, since only the caller can know which of the values is meant.
+func (f *File) Rename(old, name string) error {
+	if err := checkName(old); err != nil {
+		return err
+	}
 	if err := checkName(name); err != nil {
-		return "", err
+		return err
 	}
-	quoted, err := Quote(value)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+	from, to := fold(old), fold(name)
+	if f.find(from) < 0 {
+		return nil
 	}
-	return quoted, nil
+	if i := f.find(to); from != to && i >= 0 {
+		return fmt.Errorf("%w: %s, in line %d of %s; comment out one of the two before %s is renamed", ErrSet, name, i+1, f.name, old)
+	}
+	for i := range f.lines {
+		if f.lines[i].kind == lineSetting && f.isNamed(i, from) {
+			f.put(i, f.assignment(i).withName(name))
+		}
+	}
+	return nil
+}
+
+// set gives a name its value at the place found for it, or else in a new line at the end.
+func (f *File) set(name string, p *place) {
+	switch {
+	case p.set >= 0:
+		f.put(p.set, f.assignment(p.set).withValue(p.value))
+	case p.commented >= 0:
+		f.put(p.commented, uncommented(f.raw(p.commented)).withValue(p.value))
+	default:
+		f.insert(len(f.lines), newLine(name, p.value))
+	}
+}
+
+// newLine returns a line without its end.
+func newLine(name, value string) string {
+	return mustRead(name+" = "+quoted(value), name, value)
+}
+
+// place is where a file has a name that is to get a value.
+type place struct {
+	value     string
+	set       int  // the line that wins, or -1
+	commented int  // otherwise the line to uncomment, or -1
+	same      bool // that line has the value
+	others    int  // lines with another value that are commented out
+}
+
+func newPlace(value string) *place { return &place{value: value, set: -1, commented: -1} }
+
+func (p *place) found() bool { return p.set >= 0 || p.commented >= 0 }
+
+// locate finds the place of one name.
+func (f *File) locate(name, value string) *place {
+	p := newPlace(value)
+	name = fold(name)
+	f.fill(1, func(i int) *place {
+		if f.isNamed(i, name) {
+			return p
+		}
+		return nil
+	})
+	p.decide()
+	return p
+}
+
+// locateAll finds the places of folded names.
+func (f *File) locateAll(places map[string]*place) {
+	f.fill(len(places), func(i int) *place { return places[fold(f.nameOf(i))] })
+	for _, p := range places {
+		p.decide()
+	}
+}
+
+// fill looks through the lines, from the last one up, for a number of places. placeOf returns the one that has the name of a
+// line, or nil.
+func (f *File) fill(missing int, placeOf func(i int) *place) {
+	for i := len(f.lines) - 1; i >= 0 && missing > 0; i-- {
+		kind := f.lines[i].kind
+		if kind == lineOther {
+			continue
+		}
+		p := placeOf(i)
+		switch {
+		case p == nil || p.set >= 0:
+		case kind == lineSetting:
+			p.set = i
+			missing--
+		default:
+			p.consider(i, uncommented(f.raw(i)))
+		}
+	}
+}
+
+// decide drops a line to uncomment that is one of many.
+func (p *place) decide() {
+	if !p.same && p.others > 1 {
+		p.commented = -1
+	}
+}
+
+// consider looks at a line that may be the setting commented out, from the end of the file to its begin.
+func (p *place) consider(i int, a assignment) {
+	switch {
+	case a.nameEnd == 0:
+	case a.value() == p.value:
+		p.commented, p.same = i, true
+	case !p.same:
+		p.commented = i
+		p.others++
+	}
+}
+
+// check says why name and value cannot be written.
+func check(name, value string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := checkValue(value); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 func checkName(name string) error {
-	t := next(name, 0)
-	if t.kind != tokID && t.kind != tokQualifiedID || t.start != 0 || t.end != len(name) {
-		return fmt.Errorf("%w: %q (letters, digits and _, with one dot at most between two words)", ErrName, name)
+	if !isName(name) {
+		return nameError(name)
 	}
 	if isInclude(fold(name)) {
 		return fmt.Errorf("%w: %q is a directive, of which there may be many; edit its line by hand", ErrName, name)
@@ -100,90 +297,16 @@ func checkName(name string) error {
 	return nil
 }
 
-// commentedOut looks for the line to uncomment for a folded name. It returns its index and what the line is without
-// its #, or -1.
-func (f *File) commentedOut(name, value string) (int, line) {
-	at, only, count := -1, line{}, 0
-	for i := range f.lines {
-		l, ok := f.lines[i].uncommented(name)
-		if !ok {
-			continue
-		}
-		if l.value == value {
-			return i, l
-		}
-		at, only = i, l
-		count++
-	}
-	if count != 1 {
-		return -1, line{}
-	}
-	return at, only
+func nameError(name string) error {
+	return fmt.Errorf("%w: %q (letters, digits and _, with one dot at most between two words)", ErrName, name)
 }
 
-// uncommented returns the setting that a comment line would be without its #, if it is one of that name.
-func (l line) uncommented(name string) (line, bool) {
-	blanks := span(l.raw, 0, isBlank)
-	body, ok := strings.CutPrefix(l.raw[blanks:], "#")
-	if !ok || len(body) < len(name) || fold(body[:len(name)]) != name {
-		return line{}, false
-	}
-	u, err := parseLine(l.raw[:blanks] + body)
-	if err != nil || u.name != name || !u.equals {
-		return line{}, false
-	}
-	l.valueEnd = u.valueEnd + len("#")
-	u.raw = l.replaced(blanks, blanks+len("#"), "")
-	return u, true
+func sameParameter(a, b string) error {
+	return fmt.Errorf("%w: %q and %q are the same parameter; give one of them", ErrName, a, b)
 }
 
-// with returns the line with another value.
-func (l line) with(value, quoted string) line {
-	if l.value == value {
-		return l
-	}
-	text := quoted
-	bare := l.raw[l.valueAt] != '\'' && l.valueAt > l.nameEnd // "a+1" is a setting, "a1" would be none
-	if bare && isBare(value) {
-		text = value
-	}
-	n, err := parseLine(l.replaced(l.valueAt, l.valueEnd, text))
-	if err != nil || n.name != l.name || n.value != value {
-		panic("pgconf: an edited line does not read back as written") // our own rendering broke
-	}
-	return n
-}
-
-// replaced returns raw with other text at [from:to], which is not after the value. A comment after the value keeps its
-// column if there is room.
-func (l line) replaced(from, to int, text string) string {
-	head := l.raw[:from] + text + l.raw[to:l.valueEnd]
-	return head + pad(l.raw[:l.valueEnd], head, l.raw[l.valueEnd:])
-}
-
-// appendLine adds text as a last line, and ends the line before it if that is open.
-func (f *File) appendLine(text string) {
-	eol := "\n"
-	if n := len(f.lines); n > 0 {
-		last := f.lines[n-1].raw
-		if !strings.HasSuffix(last, "\n") {
-			if n > 1 {
-				eol = lineEnd(f.lines[n-2].raw)
-			}
-			f.lines[n-1].raw += eol
-		}
-		eol = lineEnd(f.lines[n-1].raw)
-	}
-	l, err := parseLine(text + eol)
-	if err != nil {
-		panic("pgconf: an appended line does not read back as written") // our own rendering broke
-	}
-	f.lines = append(f.lines, l)
-}
-
-func lineEnd(raw string) string {
-	if strings.HasSuffix(raw, "\r\n") {
-		return "\r\n"
-	}
-	return "\n"
+// isName reports whether a file can hold the name.
+func isName(name string) bool {
+	t := next(name, 0)
+	return (t.kind == tokID || t.kind == tokQualifiedID) && t.start == 0 && t.end == len(name)
 }

@@ -127,6 +127,140 @@ func TestUnset(t *testing.T) {
 	}
 }
 
+func TestSetAllPlaces(t *testing.T) {
+	f, err := pgconf.Parse("f", []byte("#a = 1\nb = 1\nB = 2\n#c = 1\n#c = 2\n#d = 1\n#d = 3\n#b = 5\n#e = 1"))
+	require.NoError(t, err)
+	require.NoError(t, f.SetAll(map[string]string{"A": "2", "b": "3", "c": "3", "D": "3", "e": "1", "f": "x"}))
+	require.Equal(t, "a = 2\nb = 1\nB = 3\n#c = 1\n#c = 2\n#d = 1\nd = 3\n#b = 5\ne = 1\nc = '3'\nf = 'x'\n", string(f.Bytes()))
+}
+
+func TestSetKeeping(t *testing.T) {
+	for name, c := range map[string]struct{ before, value, after string }{
+		"set":               {"b = 1\n a = 1 # c\n", "22", "b = 1\n #a = 1\n a = 22 # c\n"},
+		"set_bare_crlf":     {"a=on\r\n", "off", "#a=on\r\na=off\r\n"},
+		"same_value":        {"a = 1\n", "1", "a = 1\n"},
+		"open_line":         {"a = 1", "2", "#a = 1\na = 2"},
+		"kept_already":      {"#a = '1' # c\n#A = 5\na = 1\n", "2", "#a = '1' # c\n#A = 5\na = 2\n"},
+		"kept_elsewhere":    {"#a = 1\n\na = 1\n", "2", "#a = 1\n\n#a = 1\na = 2\n"},
+		"prose_above":       {"#a lot = 1\na = 1\n", "2", "#a lot = 1\n#a = 1\na = 2\n"},
+		"last_line_wins":    {"a = 1\na = 2\n", "3", "a = 1\n#a = 2\na = 3\n"},
+		"commented":         {"#a = 1   # c\nb = 1\n", "2", "#a = 1   # c\na = 2\nb = 1\n"},
+		"commented_open":    {" #a = 1", "2", " #a = 1\n a = 2\n"},
+		"commented_same":    {"#a = 1 # c\n", "1", "a = 1  # c\n"},
+		"commented_several": {"#a = 1\n#a = 2\n", "3", "#a = 1\n#a = 2\na = '3'\n"},
+		"absent":            {"b = 1\n", "2", "b = 1\na = '2'\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := pgconf.Parse("f", []byte(c.before))
+			require.NoError(t, err)
+			for range 2 {
+				require.NoError(t, f.SetKeeping("a", c.value))
+				require.Equal(t, c.after, string(f.Bytes()))
+			}
+		})
+	}
+	f := pgconf.New("f")
+	require.ErrorIs(t, f.SetKeeping("a b", "1"), pgconf.ErrName)
+	require.ErrorIs(t, f.SetKeeping("a", "\x00"), pgconf.ErrValue)
+}
+
+func TestSetKeepingInTurn(t *testing.T) {
+	f, err := pgconf.Parse("f", []byte("a = 1\n"))
+	require.NoError(t, err)
+	for range 5 {
+		for _, v := range []string{"2", "3", "1"} {
+			require.NoError(t, f.SetKeeping("a", v))
+		}
+	}
+	require.Equal(t, "#a = 1\n#a = 2\n#a = 3\na = 1\n", string(f.Bytes()))
+}
+
+func TestInsertAfter(t *testing.T) {
+	for name, c := range map[string]struct{ before, anchor, after string }{
+		"below":            {"x = 'y' # c\nb = 1\n", "X", "x = 'y' # c\na = '2'\nb = 1\n"},
+		"style":            {"\tlong   = 1\nb = 1\n", "long", "\tlong   = 1\n\ta      = 2\nb = 1\n"},
+		"no_equals":        {"x 1\r\n", "x", "x 1\r\na 2\r\n"},
+		"no_blank":         {"x'1'\n", "x", "x'1'\na'2'\n"},
+		"no_blank_number":  {"x+1\n", "x", "x+1\na'2'\n"},
+		"last_of_many":     {"x = 1\nb = 1\nx = 2\n#x = 3\n", "x", "x = 1\nb = 1\nx = 2\na = 2\n#x = 3\n"},
+		"commented_anchor": {"#x = 1\n#x = 2 # c\n#x is\nb = 1\n", "x", "#x = 1\n#x = 2 # c\na = 2\n#x is\nb = 1\n"},
+		"open_anchor":      {"x = 1", "x", "x = 1\na = 2\n"},
+		"include":          {"include_dir 'conf.d'\nb = 1\n", "include_dir", "include_dir 'conf.d'\na '2'\nb = 1\n"},
+		"no_anchor":        {"b = 1\n", "x", "b = 1\na = '2'\n"},
+		"is_set":           {"x = 1\na = 1\n", "x", "x = 1\na = 2\n"},
+		"is_set_above":     {"a = 2\nx = 1\n", "x", "a = 2\nx = 1\n"},
+		"is_commented":     {"x = 1\n#a = 1\n", "x", "x = 1\na = 2\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := pgconf.Parse("f", []byte(c.before))
+			require.NoError(t, err)
+			for range 2 {
+				require.NoError(t, f.InsertAfter(c.anchor, "a", "2"))
+				require.Equal(t, c.after, string(f.Bytes()))
+			}
+		})
+	}
+	f := pgconf.New("f")
+	require.ErrorIs(t, f.InsertAfter("", "a", "1"), pgconf.ErrName)
+	require.ErrorIs(t, f.InsertAfter("x", "include", "1"), pgconf.ErrName)
+	require.ErrorIs(t, f.InsertAfter("x", "a", "\x00"), pgconf.ErrValue)
+}
+
+func TestComment(t *testing.T) {
+	for name, c := range map[string]struct{ before, remark, after string }{
+		"remark":         {" a = 1\n", "gone in 13", " #a = 1 # gone in 13\n"},
+		"after_remark":   {"a = 1   # c \r\n", "gone", "#a = 1  # c # gone \r\n"},
+		"all":            {"a = 1\nb = 2\nA 3", "gone", "#a = 1 # gone\nb = 2\n#A 3 # gone"},
+		"no_remark":      {"a = 1 # c\n", " ", "#a = 1 # c\n"},
+		"control_bytes":  {"a = 1\n", "x\ny\r\x00z\x7f\té\n", "#a = 1 # x y  z  é\n"},
+		"nothing_to_say": {"#a = 1\n", "gone", "#a = 1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := pgconf.Parse("f", []byte(c.before))
+			require.NoError(t, err)
+			for range 2 {
+				require.NoError(t, f.Comment("A", c.remark))
+				require.Equal(t, c.after, string(f.Bytes()))
+			}
+		})
+	}
+	require.ErrorIs(t, pgconf.New("f").Comment("include", "x"), pgconf.ErrName)
+}
+
+func TestRename(t *testing.T) {
+	for name, c := range map[string]struct{ before, old, name, after string }{
+		"plain":          {"b = 1\na = 'x' # c\r\n", "A", "Abc.D", "b = 1\nAbc.D = 'x' # c\r\n"},
+		"comment_column": {"abc = 1    # c\n", "abc", "a", "a = 1      # c\n"},
+		"aligned":        {"ab   = 1  # c\n", "ab", "abcd", "abcd = 1  # c\n"},
+		"aligned_short":  {"abcd  = 1  # c\n", "abcd", "a", "a     = 1  # c\n"},
+		"aligned_pushed": {"ab  = 1  # c\n", "ab", "abcdef", "abcdef = 1 # c\n"},
+		"aligned_tab":    {"ab\t= 1\n", "ab", "abcdefgh", "abcdefgh\t= 1\n"},
+		"one_blank":      {"ab 1\n", "ab", "a", "a 1\n"},
+		"no_blank":       {"ab'x'\n", "ab", "a", "a'x'\n"},
+		"equals_alone":   {"ab=1\n", "ab", "abc", "abc=1\n"},
+		"every_line":     {"a = 1\nA=2\n", "a", "b", "b = 1\nb=2\n"},
+		"spelling":       {"a = 1\n", "a", "A", "A = 1\n"},
+		"absent":         {"#a = 1\nc = 2\n", "a", "c", "#a = 1\nc = 2\n"},
+		"open_line":      {"a = 1", "a", "b", "b = 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := pgconf.Parse("f", []byte(c.before))
+			require.NoError(t, err)
+			for range 2 {
+				require.NoError(t, f.Rename(c.old, c.name))
+				require.Equal(t, c.after, string(f.Bytes()))
+			}
+		})
+	}
+	f, err := pgconf.Parse("f", []byte("a = 1\nb = 2\ninclude 'x'\n"))
+	require.NoError(t, err)
+	require.ErrorIs(t, f.Rename("a", "B"), pgconf.ErrSet)
+	require.ErrorIs(t, f.Rename("a", "include"), pgconf.ErrName)
+	require.ErrorIs(t, f.Rename("include", "a"), pgconf.ErrName)
+	require.ErrorIs(t, f.Rename("", "c"), pgconf.ErrName)
+	require.Equal(t, "a = 1\nb = 2\ninclude 'x'\n", string(f.Bytes()))
+}
+
 // TestSetAndUnsetInTurn is what a node does that changes its role again and again.
 func TestSetAndUnsetInTurn(t *testing.T) {
 	f, err := pgconf.Parse("f", []byte("#a = ''\n# or maybe\n#a = 'never'\n"))

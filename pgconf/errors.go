@@ -13,6 +13,12 @@ var ErrName = errors.New("not a parameter name")
 // ErrValue is matched by the error for a value that no configuration file can hold: one with a NUL byte.
 var ErrValue = errors.New("not a parameter value")
 
+// ErrSet is matched by the error of [File.Rename] if the file sets the new name already.
+var ErrSet = errors.New("already set")
+
+// ErrBlock is matched by the error for a managed block that cannot be edited.
+var ErrBlock = errors.New("managed block")
+
 // SyntaxError says where a configuration text is not valid, and what to do about it. It holds no text of a value.
 type SyntaxError struct {
 	File string // name given to Parse

@@ -27,9 +27,7 @@ type token struct {
 
 // next returns the first token of s at or after i. s is one line without its newline. A comment is an end.
 func next(s string, i int) token {
-	for i < len(s) && isBlank(s[i]) {
-		i++
-	}
+	i = span(s, i, blanks)
 	if i == len(s) || s[i] == '#' {
 		return token{tokEnd, i, i}
 	}
@@ -38,7 +36,7 @@ func next(s string, i int) token {
 		return token{tokEquals, i, i + 1}
 	case c == '\'':
 		return nextString(s, i)
-	case isLetter(c):
+	case letters.is(c):
 		return nextWord(s, i)
 	default:
 		return nextNumber(s, i)
@@ -62,11 +60,11 @@ func nextString(s string, i int) token {
 
 // nextWord relies on every identifier being an unquoted word as well, so that the longest match is always the word.
 func nextWord(s string, i int) token {
-	end := span(s, i, isWordByte)
-	switch id := span(s, i, isIDByte); {
+	end := span(s, i, wordBytes)
+	switch id := span(s, i, idBytes); {
 	case id == end:
 		return token{tokID, i, end}
-	case s[id] == '.' && id+1 < end && isLetter(s[id+1]) && span(s, id+1, isIDByte) == end:
+	case s[id] == '.' && id+1 < end && letters.is(s[id+1]) && span(s, id+1, idBytes) == end:
 		return token{tokQualifiedID, i, end}
 	default:
 		return token{tokUnquoted, i, end}
@@ -74,11 +72,11 @@ func nextWord(s string, i int) token {
 }
 
 func nextNumber(s string, i int) token {
-	digits := i
+	unsigned := i
 	if s[i] == '+' || s[i] == '-' {
-		digits++
+		unsigned++
 	}
-	integer, realEnd := integerEnd(s, digits), realEnd(s, digits)
+	integer, realEnd := integerEnd(s, unsigned), realEnd(s, unsigned)
 	switch {
 	case integer == 0 && realEnd == 0:
 		return token{tokBad, i, i + 1}
@@ -92,25 +90,25 @@ func nextNumber(s string, i int) token {
 // integerEnd returns the end of the unsigned integer with unit at i, or 0 if there is none. "0x" without a hexadecimal
 // digit after it is the digit 0 with the unit x.
 func integerEnd(s string, i int) int {
-	end := span(s, i, isDigit)
+	end := span(s, i, digits)
 	if end == i {
 		return 0
 	}
 	if strings.HasPrefix(s[i:], "0x") {
-		if hex := span(s, i+2, isHexDigit); hex > i+2 {
+		if hex := span(s, i+2, hexDigits); hex > i+2 {
 			end = hex
 		}
 	}
-	return span(s, end, isUnitLetter)
+	return span(s, end, unitLetters)
 }
 
 // realEnd returns the end of the unsigned real at i, or 0 if there is none. No digit is needed: "." is a real.
 func realEnd(s string, i int) int {
-	end := span(s, i, isDigit)
+	end := span(s, i, digits)
 	if end == len(s) || s[end] != '.' {
 		return 0
 	}
-	end = span(s, end+1, isDigit)
+	end = span(s, end+1, digits)
 	if end == len(s) || s[end] != 'e' && s[end] != 'E' {
 		return end
 	}
@@ -118,29 +116,61 @@ func realEnd(s string, i int) int {
 	if exponent < len(s) && (s[exponent] == '+' || s[exponent] == '-') {
 		exponent++
 	}
-	if e := span(s, exponent, isDigit); e > exponent {
+	if e := span(s, exponent, digits); e > exponent {
 		return e
 	}
 	return end
 }
 
+// class is a set of bytes, as bits that stand for groups of them.
+type class uint8
+
+const (
+	blanks class = 1 << iota // space, tab and CR
+	digits
+	unitLetters  // ASCII letters
+	otherLetters // _ and all bytes from 0x80 on
+	dots
+	wordMarks // the other bytes of an unquoted word, which are - : /
+	hexLetters
+
+	letters   = unitLetters | otherLetters
+	idBytes   = letters | digits
+	nameBytes = idBytes | dots
+	wordBytes = nameBytes | wordMarks
+	hexDigits = digits | hexLetters
+)
+
+var classes = classify()
+
+func classify() (of [256]class) {
+	for c := range of {
+		if c >= 0x80 {
+			of[c] = otherLetters
+		}
+	}
+	add := func(bytes string, cl class) {
+		for i := range len(bytes) {
+			of[bytes[i]] |= cl
+		}
+	}
+	add(" \t\r", blanks)
+	add("0123456789", digits)
+	add("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", unitLetters)
+	add("_", otherLetters)
+	add(".", dots)
+	add("-:/", wordMarks)
+	add("abcdefABCDEF", hexLetters)
+	return of
+}
+
+// is reports whether c is in the class.
+func (cl class) is(c byte) bool { return classes[c]&cl != 0 }
+
 // span returns the end of the longest run of bytes at i that are in the class.
-func span(s string, i int, class func(byte) bool) int {
-	for i < len(s) && class(s[i]) {
+func span(s string, i int, cl class) int {
+	for i < len(s) && classes[s[i]]&cl != 0 {
 		i++
 	}
 	return i
-}
-
-func isBlank(c byte) bool      { return c == ' ' || c == '\t' || c == '\r' }
-func isDigit(c byte) bool      { return '0' <= c && c <= '9' }
-func isUnitLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
-func isLetter(c byte) bool     { return isUnitLetter(c) || c == '_' || c >= 0x80 }
-func isIDByte(c byte) bool     { return isLetter(c) || isDigit(c) }
-func isWordByte(c byte) bool {
-	return isIDByte(c) || c == '-' || c == '.' || c == ':' || c == '/'
-}
-
-func isHexDigit(c byte) bool {
-	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }

@@ -38,7 +38,7 @@ func ParseMajor(s string) (Major, error) {
 		if n, err := strconv.Atoi(first); err == nil && V9_0+Major(n) <= V9_6 && n >= 0 && len(first) == 1 {
 			return V9_0 + Major(n), nil
 		}
-	} else if n, err := strconv.Atoi(first[:span(first, 0, isDigit)]); err == nil && Major(n) > V9_6 && Major(n) <= Newest {
+	} else if n, err := strconv.Atoi(first[:span(first, 0, digits)]); err == nil && Major(n) > V9_6 && Major(n) <= Newest {
 		return Major(n), nil
 	}
 	return 0, fmt.Errorf("%w: %q (known are %s to %s)", ErrMajor, s, Oldest, Newest)

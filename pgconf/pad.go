@@ -1,5 +1,7 @@
 package pgconf
 
+import "strings"
+
 // tabWidth is how far apart tab stops are taken to be when a trailing comment keeps its column.
 const tabWidth = 8
 
@@ -7,23 +9,33 @@ const tabWidth = 8
 // stands in the same column after the text before tail became now instead of was. If that reaches past the column, one
 // blank remains. A tail without a comment, or with no blank before it, stays as it is.
 func pad(was, now, tail string) string {
-	blanks := span(tail, 0, func(c byte) bool { return c == ' ' || c == '\t' })
-	if blanks == 0 || blanks == len(tail) || tail[blanks] != '#' {
+	gap := gapEnd(tail)
+	if gap == 0 || gap == len(tail) || tail[gap] != '#' {
 		return tail
 	}
-	at, target := column(0, now), column(column(0, was), tail[:blanks])
-	if at == column(0, was) {
-		return tail
-	}
-	tabs := span(tail[:blanks], 0, func(c byte) bool { return c == ' ' }) < blanks
-	if at >= target {
-		if tabs {
-			return "\t" + tail[blanks:]
-		}
-		return " " + tail[blanks:]
-	}
-	return fill(at, target, tabs) + tail[blanks:]
+	return realign(was, now, tail)
 }
+
+// realign is pad for a tail that begins with blanks, whatever follows them.
+func realign(was, now, tail string) string {
+	gap := gapEnd(tail)
+	before := column(0, was)
+	at, target := column(0, now), column(before, tail[:gap])
+	if at == before {
+		return tail
+	}
+	tabs := strings.Contains(tail[:gap], "\t")
+	switch {
+	case at < target:
+		return fill(at, target, tabs) + tail[gap:]
+	case tabs:
+		return "\t" + tail[gap:]
+	}
+	return " " + tail[gap:]
+}
+
+// gapEnd returns the length of the spaces and tabs at the front of s.
+func gapEnd(s string) int { return len(s) - len(strings.TrimLeft(s, " \t")) }
 
 // fill returns the blanks that lead from one column to a later one.
 func fill(at, target int, tabs bool) string {

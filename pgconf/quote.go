@@ -9,11 +9,20 @@ import (
 // doubled, newline and carriage return are written as \n and \r, all other bytes stand as they are. This form is
 // always safe. A value with a NUL byte cannot be written: the error matches [ErrValue].
 func Quote(value string) (string, error) {
-	if strings.IndexByte(value, 0) >= 0 {
-		return "", fmt.Errorf("%w: it holds a NUL byte, which no configuration file can carry; remove it", ErrValue)
+	if err := checkValue(value); err != nil {
+		return "", err
 	}
-	return `'` + quoter.Replace(value) + `'`, nil
+	return quoted(value), nil
 }
+
+func checkValue(value string) error {
+	if strings.IndexByte(value, 0) >= 0 {
+		return fmt.Errorf("%w: it holds a NUL byte, which no configuration file can carry; remove it", ErrValue)
+	}
+	return nil
+}
+
+func quoted(value string) string { return `'` + quoter.Replace(value) + `'` }
 
 var quoter = strings.NewReplacer(`'`, `''`, `\`, `\\`, "\n", `\n`, "\r", `\r`)
 
@@ -63,13 +72,15 @@ func isBare(value string) bool {
 	if value == "" {
 		return false
 	}
-	if isUnitLetter(value[0]) || value[0] == '_' {
-		return span(value, 0, func(c byte) bool { return isIDByte(c) && c < 0x80 }) == len(value)
+	if unitLetters.is(value[0]) || value[0] == '_' {
+		return span(value, 0, idBytes) == len(value) && strings.IndexFunc(value, notASCII) < 0
 	}
 	i := 0
 	if value[0] == '+' || value[0] == '-' {
 		i = 1
 	}
-	end := span(value, i, isDigit)
-	return end > i && span(value, end, isUnitLetter) == len(value)
+	end := span(value, i, digits)
+	return end > i && span(value, end, unitLetters) == len(value)
 }
+
+func notASCII(r rune) bool { return r >= 0x80 }
