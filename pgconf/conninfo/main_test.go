@@ -7,4 +7,10 @@ import (
 	"github.com/understudy-ha/understudy/pgconf/internal/oracle"
 )
 
-func TestMain(m *testing.M) { os.Exit(oracle.Run(m)) }
+func TestMain(m *testing.M) {
+	code := oracle.Run(m)
+	if installed.remove != nil {
+		installed.remove()
+	}
+	os.Exit(code)
+}

@@ -26,30 +26,6 @@ func psql(t *testing.T, s *oracle.Server, info, passfile, sql string) (string, e
 	return strings.TrimSuffix(string(out), "\n"), err
 }
 
-// TestOracleVectors lets libpq judge which strings are valid. Those that are not fail before any connection is tried. Of
-// those that are, the values are what it says it tried to connect with, or did.
-func TestOracleVectors(t *testing.T) {
-	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
-		for _, v := range vectors {
-			if v.text == "" || !strings.Contains(v.text, "=") {
-				continue // to psql -d these are a database name
-			}
-			out, err := psql(t, s, v.text, "", "select 1")
-			if v.col > 0 {
-				require.Error(t, err, v.text)
-				wellFormed := strings.Contains(out, "FATAL") || strings.Contains(out, "socket")
-				require.False(t, wellFormed, "%q: %s", v.text, out)
-				continue
-			}
-			info, err := conninfo.Parse(v.text)
-			require.NoError(t, err)
-			if user, ok := info.Get("user"); ok && user != "" {
-				require.Contains(t, out, `role "`+user+`" does not exist`, "%q", v.text)
-			}
-		}
-	})
-}
-
 // TestOracleText lets libpq read what Text wrote. The server keeps printable ASCII of an application_name, up to 63 bytes.
 func TestOracleText(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {

@@ -58,7 +58,10 @@ func TestInfoRedaction(t *testing.T) {
 func TestErrorRedaction(t *testing.T) {
 	for _, s := range []string{
 		"host=h password='" + marker, "host=h password=x " + marker, "host=h " + marker, marker, "password=''" + marker,
-		"host=h " + marker + "-x=1", "password='a''" + marker + "'", "postgres://u:" + marker + "@h", "password=" + marker + "\x00",
+		"host=h " + marker + "-x=1", "password='a''" + marker + "'", "password=" + marker + "\x00",
+		"postgres://u:" + marker + "@h/%zz", "postgres://u:" + marker + "%@h", "postgres://u:" + marker + " b@h", "postgres://[" + marker,
+		"postgres://u:p@h?" + marker, "postgres://u:p@h?" + marker + "=a=b", "postgres://u:p@h?A" + marker + "=a", "postgres://[x]" + marker,
+		"jdbc:postgresql://h/d?password=" + marker,
 	} {
 		_, err := conninfo.Parse(s)
 		require.Error(t, err, s)

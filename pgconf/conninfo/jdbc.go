@@ -1,0 +1,3 @@
+package conninfo
+
+const jdbcScheme = "jdbc:postgresql:"
