@@ -137,12 +137,28 @@ func (p *lineParser) list(what string, termOf func(*word, pgconf.Major) term) ([
 	words := p.column(what)
 	from, fromTerm := len(p.tokens), len(p.terms)
 	for i := range words {
-		p.tokens = append(p.tokens, words[i].token(p.major))
+		w := &words[i]
+		var re *Regexp
+		if isRegexp(w.text, p.major) {
+			re = p.regexp(w)
+		}
+		p.tokens = append(p.tokens, w.token(p.major))
 		if p.load {
-			p.terms = append(p.terms, termOf(&words[i], p.major))
+			t := termOf(w, p.major)
+			t.re = re
+			p.terms = append(p.terms, t)
 		}
 	}
 	return p.tokens[from:len(p.tokens):len(p.tokens)], p.terms[fromTerm:len(p.terms):len(p.terms)]
+}
+
+// regexp reads what stands after the / of a word.
+func (p *lineParser) regexp(w *word) *Regexp {
+	re, err := CompileRegexp(w.text[1:], p.major)
+	if err != nil {
+		p.problem(w.start, err.Error())
+	}
+	return re
 }
 
 func (p *lineParser) address(r *Rule) {

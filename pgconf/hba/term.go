@@ -19,6 +19,7 @@ const (
 type term struct {
 	kind termKind
 	text string
+	re   *Regexp
 }
 
 // isBare reports whether a word can be a keyword. Before 9.2 a quote anywhere in it makes a name of it, from then on only one
@@ -60,8 +61,13 @@ func userTerm(w *word, major pgconf.Major) term {
 
 // nameTerm is a name, or a regular expression, which quotes do not change.
 func nameTerm(text string, major pgconf.Major) term {
-	if text != "" && text[0] == '/' && major >= regexSince {
-		return term{kind: termRegex, text: text[1:]}
+	if isRegexp(text, major) {
+		return term{kind: termRegex}
 	}
 	return term{kind: termName, text: text}
+}
+
+// isRegexp reports whether the text of a database or user is a regular expression.
+func isRegexp(text string, major pgconf.Major) bool {
+	return text != "" && text[0] == '/' && major >= regexSince
 }
