@@ -36,7 +36,7 @@ func (j *regexpJudge) compare(t *testing.T, pattern string) (known bool) {
 	var want []bool
 	var refused *pgconn.PgError
 	scanErr := j.conn.QueryRow(t.Context(), `select array_agg(n ~ $1 collate "C" order by i) from unnest($2::text[]) with ordinality x(n, i)`,
-		pattern, names).Scan(&want)
+		pattern, regexpNames).Scan(&want)
 	if errors.As(scanErr, &refused) {
 		if strings.Contains(refused.Message, "too complex") {
 			return false
@@ -47,7 +47,7 @@ func (j *regexpJudge) compare(t *testing.T, pattern string) (known bool) {
 	}
 	require.NoError(t, scanErr)
 	require.NoError(t, err, "%q", pattern)
-	for i, name := range names {
+	for i, name := range regexpNames {
 		got, why := r.Match(name)
 		if why != "" {
 			return false

@@ -42,8 +42,8 @@ var regexps = []struct {
 	{pattern: `[\`, bad: true}, {pattern: `\c`, bad: true}, {pattern: "((a)", bad: true}, {pattern: "a(?#x)**", bad: true}, {pattern: `(?=(a)\1)`, bad: true},
 }
 
-// names are matched with all regexps.
-var names = []string{
+// regexpNames are matched with all regexps.
+var regexpNames = []string{
 	"", "a", "b", "ab", "aab", "aaab", "abc", "abcd", "db1", "db12", "DB1", "a.b", "A.B", "a b", "a-b", "-", "_", "]", "[", "{", "}", "a{x", "a{,2}", "a/b", `a\b`, `\`, "\x01", "\x1b", "\b",
 	"é", "É", "\xe9", "\xff", "\x80", "x", "aa", "aaa", "z", "0", "9", "A", " ", "\t", "\n", "a\nb", "abb", " a", "ba", "b-", "Z_9", ".", "*", "bx", "/", "\v",
 }
@@ -58,7 +58,7 @@ func TestRegexp(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, c.pattern, r.String())
-			for _, name := range names {
+			for _, name := range regexpNames {
 				_, why := r.Match(name)
 				require.Equal(t, c.unknown, why != "", why)
 			}
