@@ -48,6 +48,98 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+func TestInsertBefore(t *testing.T) {
+	const line = "hostssl replication     replicator      10.0.0.2/32             scram-sha-256"
+	for name, c := range map[string]struct {
+		before string
+		at     int
+		after  string
+		major  pgconf.Major
+	}{
+		"first":                  {before: "# x\n", at: 1, after: line + "\n# x\n"},
+		"empty":                  {before: "", at: 1, after: line + "\n"},
+		"middle":                 {before: "# x\n# y\n", at: 2, after: "# x\n" + line + "\n# y\n"},
+		"end":                    {before: "# x\n", at: 2, after: "# x\n" + line + "\n"},
+		"end_of_open_line":       {before: "# x", at: 2, after: "# x\n" + line + "\n"},
+		"before_open_line":       {before: "# x\r\n# y", at: 2, after: "# x\r\n" + line + "\r\n# y"},
+		"crlf":                   {before: "# x\n# y\r\n# z\n", at: 2, after: "# x\n" + line + "\r\n# y\r\n# z\n"},
+		"crlf_before":            {before: "# x\r\n# y\n# z\n", at: 2, after: "# x\r\n" + line + "\n# y\n# z\n"},
+		"into_continued":         {before: "# w\n# x\\\n y\n# z\n", at: 3, after: "# w\n" + line + "\n# x\\\n y\n# z\n"},
+		"behind_continued":       {before: "# x\\\n y\n# z\n", at: 3, after: "# x\\\n y\n" + line + "\n# z\n"},
+		"behind_backslash_in_13": {before: "# x\\\n# y\n", at: 2, after: "# x\\\n\n" + line + "\n# y\n", major: 13},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.major == 0 {
+				c.major = pgconf.Newest
+			}
+			f, err := hba.ParseFor("f", []byte(c.before), c.major)
+			require.NoError(t, err)
+			require.Empty(t, f.Diff())
+			require.NoError(t, f.InsertBefore(c.at, replicator("10.0.0.2/32")))
+			require.Equal(t, c.after, string(f.Bytes()))
+			at := f.Records()[0].Line
+			require.Contains(t, f.Diff(), "\n+"+line)
+			require.NoError(t, f.Remove(at))
+			require.Empty(t, f.Records())
+		})
+	}
+}
+
+func TestRemove(t *testing.T) {
+	const text = "# a\nlocal all all peer\nlocal a \\\n a peer\nbad\nlocal b b peer"
+	for name, c := range map[string]struct {
+		at    int
+		after string
+	}{
+		"comment":          {1, "local all all peer\nlocal a \\\n a peer\nbad\nlocal b b peer"},
+		"record":           {2, "# a\nlocal a \\\n a peer\nbad\nlocal b b peer"},
+		"continued":        {3, "# a\nlocal all all peer\nbad\nlocal b b peer"},
+		"continuation":     {4, "# a\nlocal all all peer\nbad\nlocal b b peer"},
+		"invalid":          {5, "# a\nlocal all all peer\nlocal a \\\n a peer\nlocal b b peer"},
+		"last_without_end": {6, "# a\nlocal all all peer\nlocal a \\\n a peer\nbad\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := hba.Parse("f", []byte(text))
+			require.Equal(t, []string{"5:1"}, places(err))
+			require.NoError(t, f.Remove(c.at))
+			require.Equal(t, c.after, string(f.Bytes()))
+			again, _ := hba.Parse("f", f.Bytes())
+			require.Equal(t, plain(again.Records()), plain(f.Records()))
+		})
+	}
+}
+
+func TestEditLineNumbers(t *testing.T) {
+	f, err := hba.Parse("f", []byte("# a\n# b\n"))
+	require.NoError(t, err)
+	for _, n := range []int{-1, 0, 4} {
+		require.ErrorIs(t, f.InsertBefore(n, some), hba.ErrLine)
+		require.ErrorIs(t, f.Remove(n), hba.ErrLine)
+	}
+	require.ErrorIs(t, f.Remove(3), hba.ErrLine)
+	require.ErrorIs(t, f.InsertBefore(1, hba.Record{}), hba.ErrRecord)
+	require.Empty(t, f.Diff())
+	require.Equal(t, "# a\n# b\n", string(f.Bytes()))
+}
+
+func TestDiff(t *testing.T) {
+	f, err := hba.Parse("f", []byte("# 1\n# 2\n# 3\n# 4\n# 5\n# 6\n# 7\n# 8\n# 9\n# 10\n# 11"))
+	require.NoError(t, err)
+	require.NoError(t, f.Remove(2))
+	require.NoError(t, f.InsertBefore(2, some))
+	require.NoError(t, f.Append(some))
+	require.NoError(t, f.InsertBefore(4, some))
+	require.NoError(t, f.Remove(4))
+	const added = "+local   all             all                                     trust\n"
+	require.Equal(t, "--- f\n+++ f\n@@ -1,5 +1,5 @@\n # 1\n-# 2\n"+added+" # 3\n # 4\n # 5\n"+
+		"@@ -8,4 +8,5 @@\n # 8\n # 9\n # 10\n-# 11\n\\ No newline at end of file\n+# 11\n"+added, f.Diff())
+	f = hba.New("f")
+	require.NoError(t, f.Append(some))
+	require.Equal(t, "--- f\n+++ f\n@@ -0,0 +1 @@\n"+added, f.Diff())
+	require.NoError(t, f.Remove(1))
+	require.Empty(t, f.Diff())
+}
+
 func TestAppendOwnsItsCopy(t *testing.T) {
 	f := hba.New("f")
 	r := replicator("10.0.0.2/32")

@@ -1,8 +1,6 @@
 package hba
 
 import (
-	"strings"
-
 	"github.com/understudy-ha/understudy/pgconf"
 )
 
@@ -13,6 +11,9 @@ type File struct {
 	major   pgconf.Major
 	text    string
 	records []Record
+
+	original string  // what was parsed
+	pieces   []piece // what edits made of it; nil before the first one
 }
 
 // Parse reads a pg_hba.conf by the rules of [pgconf.Newest]. The name serves error messages only; nothing is read from disk.
@@ -25,28 +26,35 @@ func Parse(name string, b []byte) (*File, error) { return ParseFor(name, b, pgco
 func ParseFor(name string, b []byte, major pgconf.Major) (*File, error) {
 	f := NewFor(name, major)
 	f.text = string(b)
+	f.original = f.text
+	return f, f.parse()
+}
+
+// parse reads the records out of the text.
+func (f *File) parse() error {
+	f.records = f.records[:0:0]
 	var errs pgconf.SyntaxErrors
-	p := lineParser{columns: &columns{}, major: major}
-	lines := lineReader{text: f.text, major: major}
+	p := lineParser{columns: &columns{}, major: f.major}
+	lines := lineReader{text: f.text, major: f.major}
 	for l, ok := lines.next(); ok; l, ok = lines.next() {
-		err := splitLine(&l, major, p.columns, nil)
+		err := splitLine(&l, f.major, p.columns, nil)
 		if err == nil && len(p.ends) == 0 {
 			continue
 		}
-		if directive, _ := includeDirective(p.columns, major); err == nil && directive != "" {
+		if directive, _ := includeDirective(p.columns, f.major); err == nil && directive != "" {
 			continue
 		}
 		if err == nil {
 			err = p.parse(len(l.text))
 		}
 		if err != nil {
-			errs.Add(err.syntaxError(name, &l))
+			errs.Add(err.syntaxError(f.name, &l))
 			continue
 		}
 		p.rule.Line = l.number
 		f.records = append(f.records, p.rule.Record)
 	}
-	return f, errs.Err()
+	return errs.Err()
 }
 
 // New returns an empty file to which the rules of [pgconf.Newest] apply. The name serves error messages only.
@@ -66,45 +74,4 @@ func (f *File) Records() []Record {
 		records[i] = r.clone()
 	}
 	return records
-}
-
-// Append adds a record as the last line, ending as the lines of the file do. The error is that of
-// [Record.ValidateFor] for the file's major.
-func (f *File) Append(r Record) error {
-	if err := r.ValidateFor(f.major); err != nil {
-		return err
-	}
-	eol := "\n"
-	if strings.HasSuffix(f.text, "\r\n") || !strings.HasSuffix(f.text, "\n") && strings.Contains(f.text, "\r\n") {
-		eol = "\r\n"
-	}
-	var b strings.Builder
-	b.WriteString(f.text)
-	if f.text != "" && !strings.HasSuffix(f.text, "\n") {
-		b.WriteString(eol)
-	}
-	if endsContinued(f.text) {
-		b.WriteString(eol) // an empty line, or the record would be read as a part of the last one
-	}
-	r = r.clone()
-	r.Line = strings.Count(b.String(), "\n") + 1
-	b.WriteString(r.Text())
-	b.WriteString(eol)
-	f.text = b.String()
-	f.records = append(f.records, r)
-	return nil
-}
-
-// Ensure appends a record unless the file has one that means the same ([Record.Equal]), and reports whether it did.
-// Whether a line before it catches the same connections is not looked at. The error is that of Append.
-func (f *File) Ensure(r Record) (changed bool, err error) {
-	if err := r.ValidateFor(f.major); err != nil {
-		return false, err
-	}
-	for _, have := range f.records {
-		if have.Equal(r) {
-			return false, nil
-		}
-	}
-	return true, f.Append(r)
 }
