@@ -221,13 +221,14 @@ func (m *Matcher) tryUser(t *term, q *question) truth {
 
 // tryName holds a name against a name or a regular expression.
 func (t *term) tryName(name string) truth {
-	switch {
-	case t.kind != termRegex:
+	if t.kind != termRegex {
 		return truthOf(t.text == name)
-	case t.text == "":
-		return yes
 	}
-	return doubt
+	matched, why := t.re.Match(name)
+	if why != "" {
+		return doubt
+	}
+	return truthOf(matched)
 }
 
 // member is is_member in hba.c. Before 9.2 a superuser counts as a member of every role that exists.

@@ -169,6 +169,12 @@ var matchVectors = []struct {
 	{"local +grp all trust", "user=bob db=grp", never, 0},
 	{"local +grp all trust", "db=+grp", always, 0},
 	{"local / all trust", "", 16, 0},
+	{"local /db1 all trust", "db=db12", 16, 0},
+	{"local /db1 all trust", "db=/db1", always, 0},
+	{"local /^db1$ all trust", "db=db12", never, 0},
+	{`local "/a b" all trust`, "db=xa", never, 0},
+	{`local "/b,c|db" all trust`, "", 16, 0},
+	{"local all /^al trust", "", 16, 0},
 	{"local / all trust", "physical", never, 0},
 
 	// Users.

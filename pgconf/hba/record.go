@@ -109,11 +109,14 @@ const redacted = "********"
 
 // String returns name=value, with ******** for the value of a secret.
 func (o Option) String() string {
-	switch o.Name {
-	case "ldapbindpasswd", "radiussecret", "radiussecrets":
+	if o.isSecret() {
 		return o.Name + "=" + redacted
 	}
 	return o.Name + "=" + o.Value
+}
+
+func (o Option) isSecret() bool {
+	return o.Name == "ldapbindpasswd" || o.Name == "radiussecret" || o.Name == "radiussecrets"
 }
 
 // GoString returns String, for %#v.

@@ -28,6 +28,7 @@ type Server struct {
 	localpg.Install
 	Data   string // data directory
 	Socket string // folder of the socket
+	Port   int
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has ended
 }
@@ -37,7 +38,7 @@ const User = "postgres"
 
 // Conninfo returns the connection string of the superuser.
 func (s *Server) Conninfo() string {
-	return fmt.Sprintf("host=%s port=5432 user=%s dbname=postgres sslmode=disable", s.Socket, User)
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=postgres sslmode=disable", s.Socket, s.Port, User)
 }
 
 // Path returns the path of a file in the data directory.
@@ -93,7 +94,7 @@ func (p *pool) get(t *testing.T, major int) *Server {
 		return s
 	}
 	in := localpg.Server(t, major)
-	s, err := start(in)
+	s, err := start(in, 5432)
 	p.servers[major] = s
 	if err != nil {
 		t.Fatalf("start PostgreSQL %d of %s: %v", major, in.Dir, err)
@@ -109,7 +110,8 @@ func (p *pool) stop() {
 	}
 }
 
-func start(in localpg.Install) (s *Server, err error) {
+// start starts a server. Of two arguments for one parameter the later one counts.
+func start(in localpg.Install, port int, args ...string) (s *Server, err error) {
 	base, err := os.MkdirTemp("", "pgoracle")
 	if err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func start(in localpg.Install) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, exited: make(chan struct{})}
+	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, Port: port, exited: make(chan struct{})}
 	initdb := s.command(owner, "initdb", "-D", s.Data, "-U", User, "-A", "trust", "-E", "SQL_ASCII", "--locale=C", "-N")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -133,8 +135,8 @@ func start(in localpg.Install) (s *Server, err error) {
 		return nil, err
 	}
 	defer log.Close()
-	s.cmd = s.command(owner, "postgres", "-D", s.Data, "-c", "listen_addresses=", "-c", "port=5432",
-		"-c", "unix_socket_directories="+s.Socket, "-c", "fsync=off", "-c", "shared_buffers=2MB", "-c", "max_connections=20")
+	s.cmd = s.command(owner, "postgres", append([]string{"-D", s.Data, "-c", "listen_addresses=", "-c", fmt.Sprintf("port=%d", port),
+		"-c", "unix_socket_directories=" + s.Socket, "-c", "fsync=off", "-c", "shared_buffers=2MB", "-c", "max_connections=20"}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.launch(); err != nil {
 		return nil, err
