@@ -89,6 +89,11 @@ func (e *ValueError) Is(target error) bool { return target == ErrValue }
 // refuse returns the error for a value that was refused with err.
 func (p Param) refuse(err error) error {
 	e := &ValueError{Param: p}
+	var syntax syntaxError
+	if errors.As(err, &syntax) {
+		e.Kind, e.Hint = BadSyntax, string(syntax)
+		return e
+	}
 	switch err {
 	case errInternal:
 		e.Kind, e.Hint = ReadOnly, "no file can set it; remove the line"

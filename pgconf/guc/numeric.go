@@ -125,19 +125,25 @@ const cSpace = " \t\n\v\f\r"
 func cInteger(s string) (n int64, rest string, over bool) {
 	t := strings.TrimLeft(s, cSpace)
 	sign, t := cutSign(t)
-	base, digits := 10, decimalDigits
-	switch {
-	case len(t) > 2 && t[0] == '0' && t[1]|0x20 == 'x' && strings.IndexByte(hexDigits, t[2]) >= 0:
-		base, digits, t = 16, hexDigits, t[2:]
-	case strings.HasPrefix(t, "0"):
-		base, digits = 8, "01234567"
-	}
-	end := spanOf(t, digits)
-	if end == 0 {
+	base, t, rest := cDigits(t)
+	if t == "" {
 		return 0, s, false
 	}
-	n, err := strconv.ParseInt(sign+t[:end], base, 64)
-	return n, t[end:], err != nil
+	n, err := strconv.ParseInt(sign+t, base, 64)
+	return n, rest, err != nil
+}
+
+// cDigits splits off the digits of a C integer, whose prefix says what base they have.
+func cDigits(s string) (base int, digits, rest string) {
+	base, set := 10, decimalDigits
+	switch {
+	case len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' && strings.IndexByte(hexDigits, s[2]) >= 0:
+		base, set, s = 16, hexDigits, s[2:]
+	case strings.HasPrefix(s, "0"):
+		base, set = 8, "01234567"
+	}
+	end := spanOf(s, set)
+	return base, s[:end], s[end:]
 }
 
 // cFloat is strtod. NaN and infinity, which no parameter takes, are errNotNumber and errRange; so is what a double cannot

@@ -35,10 +35,10 @@ func (v Value) String() string {
 		if v.octal {
 			return "0" + strconv.FormatInt(int64(v.number), 8)
 		}
-		n, unit := largestWhole(v.unit, v.number)
+		n, unit := v.inLargestUnit(0)
 		return strconv.FormatInt(int64(n), 10) + unit
 	case Real:
-		n, unit := largestWhole(v.unit, v.number)
+		n, unit := v.inLargestUnit(1e-8)
 		return strconv.FormatFloat(n, 'g', 6, 64) + unit
 	}
 	return v.Setting()
@@ -61,19 +61,20 @@ func (v Value) Setting() string {
 	return v.text
 }
 
-// largestWhole returns a positive number in the largest unit that divides it, as convert_int_from_base_unit and
-// convert_real_from_base_unit of the server do. Others stay as they are and have no unit.
-func largestWhole(u Unit, n float64) (float64, string) {
-	if n <= 0 || u == NoUnit {
-		return n, ""
+// inLargestUnit returns a positive number in the largest unit in which it is whole, but for a relative difference of tolerance,
+// as convert_int_from_base_unit and convert_real_from_base_unit of the server do. Others stay as they are and have no unit.
+func (v Value) inLargestUnit(tolerance float64) (float64, string) {
+	all := scales[v.unit]
+	if v.number <= 0 || len(all) == 0 {
+		return v.number, ""
 	}
-	all := scales[u]
-	for i, c := range all {
-		if in := n / c.factor(); i == len(all)-1 || math.Abs(math.RoundToEven(in)/in-1) <= 1e-8 {
-			return in, c.name
+	for _, c := range all {
+		if n := v.number / c.factor(); math.Abs(math.RoundToEven(n)/n-1) <= tolerance {
+			return n, c.name
 		}
 	}
-	return n, ""
+	smallest := all[len(all)-1]
+	return v.number / smallest.factor(), smallest.name
 }
 
 // Parse reads a value for a parameter as a server of the major does when it stands in postgresql.conf. The name may be that
@@ -125,6 +126,9 @@ func (p Param) Parse(value string) (Value, error) {
 	}
 	if err == nil && (p.Type == Int || p.Type == Real) && (v.number < p.Min || v.number > p.Max) {
 		err = errRange
+	}
+	if check := checks[fold(p.Name)]; err == nil && check != nil {
+		err = check(p, &v)
 	}
 	if err != nil {
 		return Value{}, p.refuse(err)
