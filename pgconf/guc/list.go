@@ -18,9 +18,9 @@ func SplitNames(m pgconf.Major, list string) (names []string, ok bool) {
 	return s.names()
 }
 
-// blanksOf are the bytes that scanner_isspace knows; before 10 it was isspace.
+// blanksOf are the bytes that scanner_isspace knows, without the vertical tab from 10 to 16; before, it was isspace.
 func blanksOf(m pgconf.Major) string {
-	if m < 10 || m >= 16 {
+	if m < 10 || m > 16 {
 		return cSpace
 	}
 	return " \t\n\r\f"

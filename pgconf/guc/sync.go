@@ -98,7 +98,7 @@ func parseSyncNames(m pgconf.Major, value string) (SyncNames, error) {
 		}
 		return SyncNames{Num: 1, Names: names}, nil
 	}
-	x := syncScanner{rest: value, keywords: m >= 10, blanks: blanksOf(m)}
+	x := syncScanner{rest: value, keywords: m >= 10}
 	s, ok := x.setting()
 	switch {
 	case !ok && m < 10:
@@ -114,7 +114,6 @@ func parseSyncNames(m pgconf.Major, value string) (SyncNames, error) {
 // syncScanner is the lexer and the parser of the grammar from 9.6 on.
 type syncScanner struct {
 	rest     string
-	blanks   string
 	keywords bool // FIRST and ANY
 
 	kind syncToken
@@ -190,7 +189,7 @@ func (x *syncScanner) item() bool {
 
 // next reads a token.
 func (x *syncScanner) next() {
-	x.rest = strings.TrimLeft(x.rest, x.blanks)
+	x.rest = strings.TrimLeft(x.rest, cSpace)
 	x.kind, x.text = syncEnd, ""
 	if x.rest == "" {
 		return
