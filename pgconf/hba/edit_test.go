@@ -181,11 +181,11 @@ func TestEnsure(t *testing.T) {
 		"all_is_not_zero_length":  {"host all all all md5", "host all all 0.0.0.0/0 md5", false},
 		"host_case":               {"host all all DB1.example.com md5", "host all all db1.example.com md5", true},
 		"host_or_keyword":         {`host all all "samehost" md5`, "host all all samehost md5", false},
-		"options_order":           {"local all all ldap a=1 b=2", "local all all ldap b=2 a=1", true},
-		"options_last_wins":       {"local all all ldap a=1 a=2", "local all all ldap a=2", true},
-		"options_value":           {"local all all ldap a=1", "local all all ldap a=2", false},
-		"options_missing":         {"local all all ldap a=1 b=1", "local all all ldap a=1", false},
-		"options_other_same_size": {"local all all ldap a=1", "local all all ldap b=1", false},
+		"options_order":           {"local all all ldap ldapserver=x ldapprefix=1 ldapsuffix=2", "local all all ldap ldapserver=x ldapsuffix=2 ldapprefix=1", true},
+		"options_last_wins":       {"local all all ldap ldapserver=x ldapprefix=1 ldapprefix=2", "local all all ldap ldapserver=x ldapprefix=2", true},
+		"options_value":           {"local all all ldap ldapserver=x ldapprefix=1", "local all all ldap ldapserver=x ldapprefix=2", false},
+		"options_missing":         {"local all all ldap ldapserver=x ldapprefix=1 ldapsuffix=1", "local all all ldap ldapserver=x ldapprefix=1", false},
+		"options_other_same_size": {"local all all ldap ldapserver=x ldapprefix=1", "local all all ldap ldapserver=x ldapsuffix=1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := hba.Parse("f", []byte(c.have+"\n"))
@@ -245,8 +245,8 @@ func TestValidate(t *testing.T) {
 		"host_name":           {r: edit(func(r *hba.Record) { r.Address = hba.Name("db1.example.com") })},
 		"host_with_mask":      {r: edit(func(r *hba.Record) { r.Address, r.Mask = "db1", "255.0.0.0" }), until: -1},
 		"no_method":           {r: edit(func(r *hba.Record) { r.Method = "" }), until: -1},
-		"method_oauth":        {r: edit(func(r *hba.Record) { r.Method = hba.OAuth }), since: 18},
-		"option":              {r: edit(func(r *hba.Record) { r.Options = []hba.Option{{"a b", `x "y", #z\`}} })},
+		"method_oauth":        {r: edit(func(r *hba.Record) { r.Method, r.Options = hba.OAuth, []hba.Option{{"issuer", "x"}, {"scope", ""}} }), since: 18},
+		"option":              {r: edit(func(r *hba.Record) { r.Method, r.Options = hba.GSS, []hba.Option{{"krb_realm", `x "y", #z\`}} })},
 		"option_no_name":      {r: edit(func(r *hba.Record) { r.Options = []hba.Option{{"", "x"}} }), until: -1},
 		"option_equals":       {r: edit(func(r *hba.Record) { r.Options = []hba.Option{{"a=b", "x"}} }), until: -1},
 		"option_newline":      {r: edit(func(r *hba.Record) { r.Options = []hba.Option{{"a", "x\n"}} }), until: -1},

@@ -182,15 +182,30 @@ func (p *lineParser) address(r *Rule) {
 }
 
 func (p *lineParser) options(r *Rule) {
-	for p.err == nil {
-		words := p.take()
-		if words == nil {
-			return
-		}
+	from := p.next
+	for words := p.rest(); len(words) > 0; words = p.rest() {
 		for i := range words {
 			r.Options = append(r.Options, p.option(&words[i]))
 		}
 	}
+	if p.err != nil {
+		return
+	}
+	if _, bad, problem := r.Record.options(p.major); problem != "" {
+		at := p.end
+		if bad >= 0 {
+			at = p.words[p.ends[from-1]+bad].start
+		}
+		p.problem(at, problem)
+	}
+}
+
+// rest takes the next column if there is one.
+func (p *lineParser) rest() []word {
+	if p.err != nil {
+		return nil
+	}
+	return p.take()
 }
 
 // option reads a name=value. The text of a bad one is not shown, since it may be a secret.

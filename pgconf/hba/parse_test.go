@@ -54,8 +54,8 @@ var vectors = []vector{
 	{name: "quote_inside_plain", text: `local a"ll" all trust`, records: local(1, all, all)},
 	{name: "quote_empty_first", text: `local ""all all trust`, records: local(1, tokens(`"all"`), all)},
 	{name: "quote_empty", text: `local "" all trust`, records: local(1, tokens(`""`), all)},
-	{name: "quote_open", text: `local all all trust "map=x`, errors: nil, records: []hba.Record{
-		{Type: hba.Local, Databases: all, Users: all, Method: hba.Trust, Options: []hba.Option{{Name: "map", Value: "x"}}, Line: 1},
+	{name: "quote_open", text: `local all all peer "map=x`, errors: nil, records: []hba.Record{
+		{Type: hba.Local, Databases: all, Users: all, Method: hba.Peer, Options: []hba.Option{{Name: "map", Value: "x"}}, Line: 1},
 	}},
 	{name: "quote_open_in_user", text: `local all "all trust`, errors: []string{"1:21"}},
 	{name: "quoted_type_and_method", text: `"local" all all "trust"`, records: []hba.Record{some}},
@@ -142,7 +142,7 @@ var vectors = []vector{
 		Options: []hba.Option{{Name: "map", Value: "a b"}, {Name: "map", Value: "c,d"}, {Name: "map"}},
 	}}},
 	{name: "gssenc", text: "hostgssenc all all all md5", before: 12, errors: []string{"1:1"}},
-	{name: "oauth", text: "local all all oauth", before: 18, errors: []string{"1:15"}},
+	{name: "oauth", text: "local all all oauth issuer=x scope=y", before: 18, errors: []string{"1:15"}},
 	{name: "file_ref_in_address", text: "host all all @f md5", errors: []string{"1:14"}, ours: true, file: true},
 }
 

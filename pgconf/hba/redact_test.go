@@ -9,17 +9,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 )
 
 func TestRedaction(t *testing.T) {
 	const marker = "s3cr3t m@rker"
-	for _, name := range []string{"ldapbindpasswd", "radiussecret", "radiussecrets"} {
+	for _, c := range []struct {
+		method             hba.Method
+		first, secret, end string
+		major              pgconf.Major
+	}{
+		{hba.LDAP, "ldapserver", "ldapbindpasswd", "ldapbasedn", 18},
+		{hba.RADIUS, "radiusservers", "radiussecrets", "radiusidentifiers", 18},
+		{hba.RADIUS, "radiusserver", "radiussecret", "radiusidentifier", pgconf.V9_6},
+	} {
 		r := hba.Record{
-			Type: hba.Host, Databases: all, Users: all, Address: hba.All, Method: hba.LDAP,
-			Options: []hba.Option{{Name: "ldapserver", Value: "ldap1"}, {Name: name, Value: marker}},
+			Type: hba.Host, Databases: all, Users: all, Address: hba.All, Method: c.method,
+			Options: []hba.Option{{Name: c.first, Value: "ldap1"}, {Name: c.secret, Value: `"` + marker + `"`}, {Name: c.end, Value: "x"}},
 		}
-		require.NoError(t, r.Validate())
+		require.NoError(t, r.ValidateFor(c.major))
 		require.Contains(t, r.Text(), marker)
 		var out bytes.Buffer
 		for _, v := range []any{r, &r, r.Options, r.Options[1], &r.Options[1], []hba.Record{r}, struct{ R hba.Record }{r}} {

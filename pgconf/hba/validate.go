@@ -142,7 +142,7 @@ func (r Record) address(major pgconf.Major) (address, string) {
 	return a, ""
 }
 
-func (r Record) checkOptions(pgconf.Major) string {
+func (r Record) checkOptions(major pgconf.Major) string {
 	for _, o := range r.Options {
 		if o.Name == "" || strings.Contains(o.Name, "=") || strings.HasPrefix(o.Name, "@") {
 			return fmt.Sprintf("option name %q: it must not be empty, hold = or begin with @", o.Name)
@@ -151,7 +151,8 @@ func (r Record) checkOptions(pgconf.Major) string {
 			return fmt.Sprintf("option %q holds a line break or a NUL byte", o.Name)
 		}
 	}
-	return ""
+	_, _, problem := r.options(major)
+	return problem
 }
 
 // checkText looks at the rendered line for what is too long.
