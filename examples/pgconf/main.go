@@ -21,6 +21,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/understudy-ha/understudy/pgconf"
 )
 
 const (
@@ -31,6 +33,7 @@ const (
 
 // commands are the verbs; each is in the file named for it.
 type commands struct {
+	HBA hbaCommands `cmd:"" name:"hba" help:"Work with pg_hba.conf, which says who may connect from where and how."`
 }
 
 // errNo ends a command whose answer is no. It has been printed already.
@@ -61,6 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Description("Reads, judges and edits the configuration files of PostgreSQL servers.\n\n"+
 			"Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the answer is no."),
 		kong.Writers(stdout, stderr),
+		kong.Vars{"newest": pgconf.Newest.String()},
 		kong.Exit(func(int) { helped = true }), // only --help ends the parser
 	)
 	if err != nil {
