@@ -1,7 +1,7 @@
 package pgconf_test
 
 import (
-	"os"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,8 +12,7 @@ import (
 
 // benchFiles are the texts that the benchmarks read and edit.
 func benchFiles(b testing.TB) map[string][]byte {
-	sample, err := os.ReadFile("testdata/postgresql.conf.17.sample")
-	require.NoError(b, err)
+	sample := readSample(b, "testdata/postgresql.conf.17.sample")
 	active := strings.ReplaceAll(string(sample), "\n#", "\n") // what was commented out is set; prose is invalid
 	f, _ := pgconf.Parse("f", []byte(active))
 	var settings strings.Builder
@@ -84,6 +83,7 @@ func BenchmarkSet(b *testing.B) {
 	})
 }
 
+// BenchmarkEdit reads a file, makes three edits and writes it.
 func BenchmarkEdit(b *testing.B) {
 	benchmark(b, func(b *testing.B, text []byte) {
 		for b.Loop() {
@@ -92,6 +92,41 @@ func BenchmarkEdit(b *testing.B) {
 			_ = f.Set("archive_command", "archive %p")
 			_ = f.Unset("shared_buffers")
 			f.Bytes()
+		}
+	})
+}
+
+func BenchmarkDiff(b *testing.B) {
+	benchmark(b, func(b *testing.B, text []byte) {
+		f, _ := pgconf.Parse("f", text)
+		_ = f.SetAll(map[string]string{"max_connections": "200", "archive_command": "archive %p"})
+		for b.Loop() {
+			f.Diff()
+		}
+	})
+}
+
+// bulk returns a file of a hundred thousand lines and a thousand settings for it: some are there, some commented out, some new.
+func bulk() (text []byte, values map[string]string) {
+	var b strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&b, "%sx.name_%d = %d   # a remark\n", []string{"", "#"}[i%2], i, i)
+	}
+	values = map[string]string{}
+	for i := range 1000 {
+		values[fmt.Sprintf("x.name_%d", i*150)] = "new"
+	}
+	return []byte(b.String()), values
+}
+
+func BenchmarkSetAll(b *testing.B) {
+	text, values := bulk()
+	b.Run("names=1000/lines=100000", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		b.ReportAllocs()
+		f, _ := pgconf.Parse("f", text)
+		for b.Loop() {
+			_ = f.SetAll(values)
 		}
 	})
 }

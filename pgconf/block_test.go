@@ -113,6 +113,21 @@ func TestRemoveBlock(t *testing.T) {
 	require.Equal(t, "a = 1\nz = 1", string(f.Bytes()))
 }
 
+// TestByteOrderMarkStaysBad: in the first line it is an error, further down a part of a name, wherever edits move it.
+func TestByteOrderMarkStaysBad(t *testing.T) {
+	const mark = "\uFEFFa = 1"
+	f, err := pgconf.Parse("f", []byte(mark))
+	require.Error(t, err)
+	require.NoError(t, f.Set("b", "1"))
+	require.Len(t, f.Settings(), 1)
+
+	f, err = pgconf.Parse("f", []byte(begin+"\n"+end+"\n"+mark+"\n"))
+	require.NoError(t, err)
+	require.Len(t, f.Settings(), 1)
+	require.NoError(t, f.RemoveBlock("m"))
+	require.Empty(t, f.Settings())
+}
+
 func TestDamagedBlock(t *testing.T) {
 	const other, otherEnd = "# BEGIN managed block x", "# END managed block x"
 	for name, c := range map[string]struct {

@@ -11,12 +11,12 @@ func (f *File) put(i int, raw string) {
 		return
 	}
 	l := &f.lines[i]
-	l.kind, _ = classifyLine(raw)
+	l.kind, _ = classifyLine(i, raw)
 	if l.edited {
 		f.edits[l.at].raw = raw
 		return
 	}
-	f.edits = append(f.edits, edit{raw, l.at, l.end})
+	f.edits = append(f.edits, edit{raw, int(l.at), int(l.end)})
 	l.at, l.edited = uint32(len(f.edits)-1), true
 }
 
@@ -30,7 +30,7 @@ func (f *File) insert(i int, texts ...string) {
 	added := make([]line, len(texts))
 	for j, text := range texts {
 		raw := text + eol
-		kind, _ := classifyLine(raw)
+		kind, _ := classifyLine(i+j, raw)
 		added[j] = line{at: uint32(len(f.edits)), kind: kind, edited: true}
 		f.edits = append(f.edits, edit{raw: raw})
 	}
@@ -45,6 +45,9 @@ func (f *File) remove(from, to int) {
 		}
 	}
 	f.lines = slices.Delete(f.lines, from, to)
+	if from == 0 && len(f.lines) > 0 {
+		f.lines[0].kind, _ = classifyLine(0, f.raw(0)) // a byte order mark counts in the first line only
+	}
 }
 
 // isOpen reports whether a line has no end.

@@ -49,13 +49,13 @@ func (f *File) diff(show func(text string) string) string {
 		}
 		e := f.edits[l.at]
 		if e.end > 0 {
-			skip(int(e.at))
+			skip(e.at)
 			if e.raw == f.text[e.at:e.end] {
-				next = int(e.end)
+				next = e.end
 				continue
 			}
 			tell()
-			skip(int(e.end))
+			skip(e.end)
 		}
 		tell()
 		d.Add(show(f.raw(i)))

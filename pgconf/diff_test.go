@@ -1,6 +1,7 @@
 package pgconf_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,43 +85,43 @@ func TestDiffPatches(t *testing.T) {
 	}
 }
 
-// applyDiff applies a diff that needs no searching.
+// applyDiff applies a diff, every line of which must be in its place.
 func applyDiff(t testing.TB, text, diff string) string {
 	t.Helper()
 	old := strings.SplitAfter(text, "\n")
+	lines := strings.SplitAfter(diff, "\n")
 	var b strings.Builder
 	at := 0
-	for _, hunk := range strings.Split(diff, "\n@@ -")[1:] {
-		header, body, _ := strings.Cut(hunk, "\n")
-		start := 0
-		for _, c := range header[:strings.IndexAny(header, ", ")] {
-			start = start*10 + int(c-'0')
-		}
-		if !strings.HasPrefix(header[strings.IndexAny(header, ", "):], ",0 ") {
-			start--
-		}
-		for ; at < start; at++ {
+	copyTo := func(end int) {
+		for ; at < end; at++ {
 			b.WriteString(old[at])
 		}
-		body = strings.ReplaceAll(strings.TrimSuffix(body, "\n")+"\n", "\n\\ No newline at end of file\n", "\x00")
-		for _, line := range strings.SplitAfter(strings.ReplaceAll(body, "\x00", "\x00\n"), "\n") {
-			line = strings.Replace(line, "\x00\n", "", 1)
-			switch {
-			case line == "":
-				continue
-			case line[0] == '+':
-				b.WriteString(line[1:])
-				continue
-			case line[0] == ' ':
+	}
+	for i := 2; i < len(lines)-1; i++ {
+		line := lines[i]
+		if strings.HasPrefix(lines[i+1], `\`) {
+			line = strings.TrimSuffix(line, "\n")
+		}
+		switch mark := line[0]; mark {
+		case '@':
+			var start, count int
+			if n, _ := fmt.Sscanf(line, "@@ -%d,%d", &start, &count); n == 1 || count > 0 {
+				start--
+			}
+			copyTo(start)
+		case '+':
+			b.WriteString(line[1:])
+		case ' ', '-':
+			if at == len(old) || old[at] != line[1:] {
+				t.Fatalf("line %d is not what the diff says of %q:\n%s", at+1, text, diff)
+			}
+			if mark == ' ' {
 				b.WriteString(line[1:])
 			}
-			require.Equal(t, old[at], line[1:])
 			at++
 		}
 	}
-	for ; at < len(old); at++ {
-		b.WriteString(old[at])
-	}
+	copyTo(len(old))
 	return b.String()
 }
 

@@ -25,7 +25,7 @@ type line struct {
 // edit is a line that is not, or not as it is now, in the text.
 type edit struct {
 	raw     string
-	at, end uint32 // the line of the text that it replaces; end is 0 if none
+	at, end int // what it replaces of the text; end is 0 if nothing
 }
 
 type lineKind uint8
@@ -36,7 +36,7 @@ const (
 	lineCommented                 // a # with a letter behind it: perhaps a setting that is commented out
 )
 
-// maxText is the largest text that Parse takes apart.
+// maxText is the size of the largest text that Parse takes apart. Tests lower it.
 var maxText uint64 = math.MaxUint32
 
 // Setting is one assignment in a file. It is comparable.
@@ -67,8 +67,7 @@ func Parse(name string, b []byte) (*File, error) {
 	f := &File{name: name, text: string(b)}
 	var errs SyntaxErrors
 	if uint64(len(b)) > maxText {
-		f.edits = []edit{{raw: f.text}}
-		f.lines, f.text = []line{{edited: true}}, ""
+		f.lines, f.edits = []line{{edited: true}}, []edit{{raw: f.text, end: len(f.text)}}
 		errs.Add(&SyntaxError{File: name, Line: 1, Col: 1, Msg: tooLarge})
 		return f, errs.Err()
 	}
@@ -78,10 +77,7 @@ func Parse(name string, b []byte) (*File, error) {
 		if i := strings.IndexByte(f.text[at:], '\n'); i >= 0 {
 			end = at + i + 1
 		}
-		kind, bad := classifyLine(f.text[at:end])
-		if at == 0 && strings.HasPrefix(f.text, "\uFEFF") {
-			kind, bad = lineOther, problem{msg: badMark}
-		}
+		kind, bad := classifyLine(len(f.lines), f.text[at:end])
 		f.lines = append(f.lines, line{at: uint32(at), end: uint32(end), kind: kind})
 		if bad.msg != "" && len(errs) < MaxSyntaxErrors {
 			errs.Add(&SyntaxError{File: name, Line: len(f.lines), Col: bad.at + 1, Msg: bad.message()})
@@ -94,8 +90,11 @@ func Parse(name string, b []byte) (*File, error) {
 // New returns an empty file. The name serves settings, errors and diffs.
 func New(name string) *File { return &File{name: name} }
 
-// classifyLine returns the kind of a line, and what is wrong with it.
-func classifyLine(raw string) (lineKind, problem) {
+// classifyLine returns the kind of line i, and what is wrong with it.
+func classifyLine(i int, raw string) (lineKind, problem) {
+	if i == 0 && strings.HasPrefix(raw, "\uFEFF") {
+		return lineOther, problem{msg: badMark}
+	}
 	if i := span(raw, 0, blanks); i < len(raw) && raw[i] == '#' {
 		if i+1 < len(raw) && letters.is(raw[i+1]) {
 			return lineCommented, problem{}

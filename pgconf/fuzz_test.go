@@ -2,6 +2,9 @@ package pgconf_test
 
 import (
 	"bytes"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/understudy-ha/understudy/pgconf"
@@ -16,7 +19,7 @@ func addVectors(f *testing.F, add func(line string)) {
 	add("a = 'x\x00y'\n")
 }
 
-// FuzzParsePrint: parse then print is identity, for any bytes.
+// FuzzParsePrint: parse then print is identity, for any bytes; nothing was changed, and every setting is where it says.
 func FuzzParsePrint(f *testing.F) {
 	addVectors(f, func(line string) { f.Add([]byte(line)) })
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -24,42 +27,143 @@ func FuzzParsePrint(f *testing.F) {
 		if got := file.Bytes(); !bytes.Equal(got, b) {
 			t.Fatalf("got %q, want %q", got, b)
 		}
+		if diff := file.Diff(); diff != "" {
+			t.Fatalf("diff %q", diff)
+		}
+		all := file.Settings()
+		if len(all) == 0 {
+			return
+		}
+		lines := strings.SplitAfter(string(b), "\n")
+		for _, s := range all {
+			if !strings.HasPrefix(lines[s.Line-1][s.Col-1:], s.Spelling) {
+				t.Fatalf("%q is not at %d:%d of %q", s.Spelling, s.Line, s.Col, b)
+			}
+		}
+		last := all[len(all)-1]
+		if got, ok := file.Get(strings.ToUpper(last.Name)); got != last && (ok || isASCII(last.Name)) {
+			t.Fatalf("got %v, want %v", got, last)
+		}
 	})
 }
 
-// FuzzSetLocality: an edit changes or appends one line only; the same edit twice changes nothing; what Set was given, Get
-// returns, also after the file has been read again; what Unset took away, Set with the same value brings back.
-func FuzzSetLocality(f *testing.F) {
+func isASCII(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0 }
+
+// verb is one of the edits, and the most lines that it may take away and add. were are the lines that set the name before.
+type verb struct {
+	name         string
+	edit         func(f *pgconf.File, name, value string) error
+	removed, add func(were int) int
+	sets         bool
+}
+
+var verbs = []verb{
+	{"Set", (*pgconf.File).Set, atMost(1), atMost(1), true},
+	{"SetKeeping", (*pgconf.File).SetKeeping, atMost(1), atMost(2), true},
+	{"InsertAfter", func(f *pgconf.File, name, value string) error { return f.InsertAfter("a", name, value) }, atMost(1), atMost(1), true},
+	{"SetAll", func(f *pgconf.File, name, value string) error {
+		return f.SetAll(map[string]string{name: value})
+	}, atMost(1), atMost(1), true},
+	{"Comment", (*pgconf.File).Comment, all, all, false},
+	{"Unset", func(f *pgconf.File, name, _ string) error { return f.Unset(name) }, all, all, false},
+	{"Rename", (*pgconf.File).Rename, all, all, false},
+	{"SetBlock", func(f *pgconf.File, name, value string) error {
+		_, err := f.SetBlock("m", []pgconf.Setting{{Name: name, Value: value}})
+		return err
+	}, nil, nil, false},
+}
+
+func atMost(n int) func(int) int { return func(int) int { return n } }
+
+func all(were int) int { return were }
+
+// FuzzEdit: an edit that is refused changes nothing. Another one changes or adds the lines it is about only; the same edit
+// twice changes nothing the second time; the file reads back as the edited one reads, with the same errors; the diff makes of the
+// old text the new one; what Set was given, Get returns; what Unset took away, Set with the same value brings back; a
+// block can be removed again.
+func FuzzEdit(f *testing.F) {
+	which := uint8(0)
 	addVectors(f, func(line string) {
-		f.Add([]byte(line), "a", "it's \\ new\n")
-		f.Add([]byte(line), "A", "1")
-		f.Add([]byte(line), "b.c", "")
+		f.Add([]byte(line), which, "a", "it's \\ new\n")
+		f.Add([]byte(line), which+1, "A", "b.c")
+		which++
 	})
-	f.Fuzz(func(t *testing.T, b []byte, name, value string) {
-		file, _ := pgconf.Parse("f", b)
-		had := len(file.Settings())
-		if err := file.Set(name, value); err != nil {
-			if !bytes.Equal(file.Bytes(), b) {
-				t.Fatalf("Set refused with %v, but changed the file", err)
+	f.Add([]byte("# BEGIN managed block m\n# END managed block m\na=1"), uint8(7), "a", "1")
+	f.Add([]byte("# END managed block m\n"), uint8(7), "a", "1")
+	f.Fuzz(func(t *testing.T, b []byte, which uint8, name, value string) {
+		v := verbs[int(which)%len(verbs)]
+		file, parseErr := pgconf.Parse("f", b)
+		were := count(file, name)
+		err := v.edit(file, name, value)
+		edited := file.Bytes()
+		if err != nil {
+			if !bytes.Equal(edited, b) {
+				t.Fatalf("%s refused with %v, but changed the file", v.name, err)
 			}
 			return
 		}
-		edited := file.Bytes()
-		changed := changedLines(b, edited)
-		if changed > 1 {
-			t.Fatalf("%d lines changed:\n%q\n%q", changed, b, edited)
+		checkLocal(t, v, were, b, edited, file.Diff())
+		again, againErr := pgconf.Parse("f", edited)
+		if !slices.Equal(file.Settings(), again.Settings()) || countErrors(parseErr) != countErrors(againErr) {
+			t.Fatalf("%s: %q reads back as\n%v, not\n%v", v.name, edited, again.Settings(), file.Settings())
 		}
-		checkWinner(t, file, name, value)
-		if err := file.Set(name, value); err != nil || !bytes.Equal(file.Bytes(), edited) {
-			t.Fatalf("second Set: %v\n%q\n%q", err, edited, file.Bytes())
+		for _, f := range []*pgconf.File{file, again} {
+			if err := v.edit(f, name, value); err != nil || !bytes.Equal(f.Bytes(), edited) {
+				t.Fatalf("second %s: %v\n%q\n%q", v.name, err, edited, f.Bytes())
+			}
 		}
-		again, _ := pgconf.Parse("f", edited)
-		checkWinner(t, again, name, value)
-		if n := len(again.Settings()); n < had || n > had+1 {
-			t.Fatalf("%d settings, had %d", n, had)
+		switch {
+		case v.sets:
+			checkWinner(t, again, name, value)
+			checkUnset(t, again, name, value)
+		case v.name == "Comment" || v.name == "Unset":
+			if count(again, name) > 0 {
+				t.Fatalf("still set: %q", edited)
+			}
+		case v.name == "Rename" && !strings.EqualFold(name, value):
+			if count(again, name) > 0 || count(again, value) < were {
+				t.Fatalf("not renamed: %q", edited)
+			}
+		case v.name == "SetBlock":
+			checkBlock(t, b, again, name, value)
 		}
-		checkUnset(t, again, name, value)
 	})
+}
+
+// checkLocal looks at the diff of an edit.
+func checkLocal(t *testing.T, v verb, were int, b, edited []byte, diff string) {
+	t.Helper()
+	if got := applyDiff(t, string(b), diff); got != string(edited) {
+		t.Fatalf("%s: the diff makes %q of %q, not %q:\n%s", v.name, got, b, edited, diff)
+	}
+	if v.removed == nil {
+		return
+	}
+	removed, added := max(strings.Count(diff, "\n-")-1, 0), max(strings.Count(diff, "\n+")-1, 0)
+	if len(b) > 0 && b[len(b)-1] != '\n' && bytes.HasSuffix(edited, []byte("\n")) { // the open line got an end
+		removed, added = removed-1, added-1
+	}
+	if removed > v.removed(were) || added > v.add(were) {
+		t.Fatalf("%s of %q:\n%s", v.name, b, diff)
+	}
+}
+
+func countErrors(err error) int {
+	var all pgconf.SyntaxErrors
+	errors.As(err, &all)
+	return len(all)
+}
+
+// count returns how many lines set the name.
+func count(file *pgconf.File, name string) int {
+	n := 0
+	won, _ := file.Get(name)
+	for _, s := range file.Settings() {
+		if s.Name == won.Name {
+			n++
+		}
+	}
+	return n
 }
 
 func checkWinner(t *testing.T, file *pgconf.File, name, value string) {
@@ -71,21 +175,11 @@ func checkWinner(t *testing.T, file *pgconf.File, name, value string) {
 
 func checkUnset(t *testing.T, file *pgconf.File, name, value string) {
 	t.Helper()
-	was := file.Bytes()
-	n := 0
-	for _, s := range file.Settings() {
-		if got, _ := file.Get(name); s.Name == got.Name {
-			n++
-		}
-	}
 	if err := file.Unset(name); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := file.Get(name); ok {
 		t.Fatalf("still set: %q", file.Bytes())
-	}
-	if changed := changedLines(was, file.Bytes()); changed != n {
-		t.Fatalf("Unset changed %d lines of %d", changed, n)
 	}
 	if err := file.Set(name, value); err != nil {
 		t.Fatal(err)
@@ -93,22 +187,21 @@ func checkUnset(t *testing.T, file *pgconf.File, name, value string) {
 	checkWinner(t, file, name, value)
 }
 
-// changedLines counts the lines that differ. A line end that an append had to add does not count.
-func changedLines(before, after []byte) int {
-	x, y := bytes.SplitAfter(before, []byte("\n")), bytes.SplitAfter(after, []byte("\n"))
-	changed := 0
-	for i := range max(len(x), len(y)) {
-		switch {
-		case i >= len(x):
-			if len(y[i]) > 0 {
-				changed++
-			}
-		case i >= len(y):
-			changed++
-		case i == len(x)-1 && len(y) > len(x) && bytes.Equal(bytes.TrimRight(y[i], "\r\n"), bytes.TrimRight(x[i], "\r\n")):
-		case !bytes.Equal(x[i], y[i]):
-			changed++
-		}
+func checkBlock(t *testing.T, was []byte, file *pgconf.File, name, value string) {
+	t.Helper()
+	got, ok, err := file.Block("m")
+	if err != nil || !ok || len(got) != 1 || got[0].Spelling != name || got[0].Value != value {
+		t.Fatalf("block %v, %v, %v in %q", got, ok, err, file.Bytes())
 	}
-	return changed
+	if err := file.RemoveBlock("m"); err != nil {
+		t.Fatal(err)
+	}
+	if had, _ := pgconf.Parse("f", was); !hasBlock(had) && !bytes.Equal(file.Bytes(), was) {
+		t.Fatalf("removed again: %q, was %q", file.Bytes(), was)
+	}
+}
+
+func hasBlock(file *pgconf.File) bool {
+	_, ok, _ := file.Block("m")
+	return ok
 }
