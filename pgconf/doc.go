@@ -30,7 +30,7 @@
 //   - Order has the server's meaning: the last setting of a name wins.
 //   - What Set writes, the server reads back as the value that was given.
 //   - Errors never repeat the text of a value, since a value may hold a password.
-//   - Time and memory are linear in the size of the file, whatever is in it.
+//   - No call takes more time or memory than is linear in the size of the file, whatever is in it.
 //
 // # Where it differs from the server
 //
@@ -41,7 +41,7 @@
 //   - A NUL byte inside a quoted value is an error here. The server silently cuts the value.
 //   - If a file without a newline at the end lacks its last value, the error here has the number of that line. The server
 //     names the line before.
-//   - A text of 4 GiB or more is an error here, and one setting cannot have 1 GiB or more in the server.
+//   - A text of 4 GiB or more is an error here.
 //
 // # What it does not do
 //

@@ -140,8 +140,8 @@ func cut(text string) (line, rest string) {
 }
 
 func appendLines(lines []string, text string) []string {
-	for line := ""; text != ""; lines = append(lines, line) {
-		line, text = cut(text)
+	for line := range strings.Lines(text) {
+		lines = append(lines, line)
 	}
 	return lines
 }
