@@ -90,6 +90,9 @@ func Parse(name string, b []byte) (*File, error) {
 // New returns an empty file. The name serves settings, errors and diffs.
 func New(name string) *File { return &File{name: name} }
 
+// Name returns the name given to Parse or New.
+func (f *File) Name() string { return f.name }
+
 // classifyLine returns the kind of line i, and what is wrong with it.
 func classifyLine(i int, raw string) (lineKind, problem) {
 	if i == 0 && strings.HasPrefix(raw, "\uFEFF") {
