@@ -200,14 +200,28 @@ func (t *translator) value(f *pgconf.File, s pgconf.Setting) {
 		return
 	}
 	if refused := Validate(t.To, s.Name, to.value); refused != nil {
-		v, err := Parse(t.From, s.Name, s.Value)
-		if err != nil || Validate(t.To, s.Name, v.String()) != nil {
+		respelled, ok := t.respell(s)
+		if !ok {
 			t.remark(s, Error, "left as it is; change it", refused.Error())
 			return
 		}
-		to.value, to.why = v.String(), fmt.Sprintf("PostgreSQL %s does not read the old spelling", t.To)
+		to.value, to.why = respelled, fmt.Sprintf("PostgreSQL %s does not read the old spelling", t.To)
 	}
 	t.assign(f, s, to)
+}
+
+// respell writes a value of the old major so that the new one reads the same.
+func (t *translator) respell(s pgconf.Setting) (string, bool) {
+	v, err := Parse(t.From, s.Name, s.Value)
+	if err != nil {
+		return "", false
+	}
+	for _, text := range []string{v.String(), v.Setting()} {
+		if now, err := Parse(t.To, s.Name, text); err == nil && now.String() == v.String() {
+			return text, true
+		}
+	}
+	return "", false
 }
 
 // assign gives a setting another value.
@@ -267,13 +281,12 @@ func (t *translator) fate(name string) (fate Fate, why string, ok bool) {
 		_, ok = Lookup(t.To, fate.To)
 		return fate, fate.Reason, ok && fate.Convert != Drop && fate.Convert != ToSignalFile
 	}
-	for old := range fates() {
-		if _, ok := Lookup(t.To, old); !ok {
-			continue
-		}
-		if later, ok := FateOf(old, t.From); ok && later.To == name && later.Convert != Drop {
-			later.To, later.Name = old, name
-			return later, fmt.Sprintf("up to %s it is called so", later.Major-1), true
+	for old, list := range fates() {
+		for _, later := range list {
+			if _, ok := Lookup(t.To, old); ok && later.To == name && later.Major > t.To && later.Convert != Drop {
+				later.To, later.Name = old, name
+				return later, fmt.Sprintf("up to %s it is called so", later.Major-1), true
+			}
 		}
 	}
 	return Fate{}, "", false
@@ -325,7 +338,7 @@ func (t *translator) rules() {
 			all = append(all, f.Settings()...)
 		}
 		return slices.DeleteFunc(Check(Situation{Major: m, Settings: all}), func(p Problem) bool {
-			return p.Severity != Error || p.Code == WrongMajor
+			return p.Severity != Error || p.Code == WrongMajor || p.Code == SyncSyntax // told already
 		})
 	}
 	problems := check(t.To)

@@ -162,10 +162,6 @@ func (t *translator) move(s pgconf.Setting) {
 			value = to.value
 		}
 	}
-	if word := fold(value); name == "recovery_target_time" && (word == "now" || word == "today" || word == "tomorrow" || word == "yesterday") {
-		t.remark(s, Error, "not taken over; write the time itself", "from 12 on words that depend on the clock are refused")
-		return
-	}
 	if err := Validate(t.To, name, value); err != nil {
 		t.remark(s, Error, "not taken over; set "+name, err.Error())
 		return

@@ -22,23 +22,22 @@ type change struct {
 // conversions are the parameters whose values changed their meaning or spelling while the name stayed. What Parse sees
 // by itself is not here: fractions, units and words that another major refuses.
 var conversions = map[string]func(t Translation, value string) change{
-	"archive_mode":               archiveMode,
-	"default_with_oids":          dropTrue,
-	"dynamic_shared_memory_type": sharedMemory,
-	"log_connections":            logConnections,
-	"log_destination":            logDestination,
-	"max_wal_size":               walSize,
-	"min_wal_size":               walSize,
-	"password_encryption":        passwordEncryption,
-	"ssl_renegotiation_limit":    renegotiation,
-	"synchronous_commit":         synchronousCommit,
-	"synchronous_standby_names":  syncNames,
-	"wal_compression":            walCompression,
-	"wal_level":                  walLevel,
-	"archive_command":            command("pf"),
-	"restore_command":            command("pfr"),
-	"archive_cleanup_command":    command("r"),
-	"recovery_end_command":       command("r"),
+	"archive_mode":               turnArchiveMode,
+	"default_with_oids":          turnOIDs,
+	"dynamic_shared_memory_type": turnSharedMemory,
+	"log_connections":            turnLogConnections,
+	"max_wal_size":               turnWALSize,
+	"min_wal_size":               turnWALSize,
+	"password_encryption":        turnPasswordEncryption,
+	"ssl_renegotiation_limit":    turnRenegotiation,
+	"synchronous_commit":         turnSynchronousCommit,
+	"synchronous_standby_names":  turnSyncNames,
+	"wal_compression":            turnWALCompression,
+	"wal_level":                  turnWALLevel,
+	"archive_command":            turnCommand("pf"),
+	"restore_command":            turnCommand("pfr"),
+	"archive_cleanup_command":    turnCommand("r"),
+	"recovery_end_command":       turnCommand("r"),
 }
 
 func isTrue(value string) bool {
@@ -51,7 +50,7 @@ func isBool(value string) bool {
 	return v.parseBool(value) == nil
 }
 
-func walLevel(t Translation, value string) change {
+func turnWALLevel(t Translation, value string) change {
 	word := fold(value)
 	switch {
 	case t.To >= pgconf.V9_6 && (word == "archive" || word == "hot_standby"):
@@ -64,7 +63,7 @@ func walLevel(t Translation, value string) change {
 	return change{value: value}
 }
 
-func passwordEncryption(t Translation, value string) change {
+func turnPasswordEncryption(t Translation, value string) change {
 	word := fold(value)
 	switch {
 	case t.To >= 10 && isTrue(value):
@@ -79,7 +78,7 @@ func passwordEncryption(t Translation, value string) change {
 	return change{value: value}
 }
 
-func walCompression(t Translation, value string) change {
+func turnWALCompression(t Translation, value string) change {
 	switch {
 	case t.To >= 15 && isTrue(value):
 		return change{value: "pglz", why: "it names the method from 15 on; lz4 and zstd may do better"}
@@ -91,14 +90,14 @@ func walCompression(t Translation, value string) change {
 	return change{value: value}
 }
 
-func archiveMode(t Translation, value string) change {
+func turnArchiveMode(t Translation, value string) change {
 	if t.To < pgconf.V9_5 && fold(value) == "always" {
 		return change{value: "on", why: "up to 9.4 a standby does not archive", severity: Warning}
 	}
 	return change{value: value}
 }
 
-func synchronousCommit(t Translation, value string) change {
+func turnSynchronousCommit(t Translation, value string) change {
 	word := fold(value)
 	if word == "remote_apply" && t.To < pgconf.V9_6 || word == "remote_write" && t.To < pgconf.V9_2 || word == "local" && t.To < pgconf.V9_1 {
 		return change{value: "on", why: fmt.Sprintf("PostgreSQL %s does not have that level", t.To), severity: Warning}
@@ -106,7 +105,7 @@ func synchronousCommit(t Translation, value string) change {
 	return change{value: value}
 }
 
-func logConnections(t Translation, value string) change {
+func turnLogConnections(t Translation, value string) change {
 	if t.To >= 18 || isBool(value) {
 		return change{value: value}
 	}
@@ -117,37 +116,30 @@ func logConnections(t Translation, value string) change {
 	return to
 }
 
-func logDestination(t Translation, value string) change {
-	if t.To < 15 && strings.Contains(fold(value), "jsonlog") {
-		return change{left: true, why: "jsonlog came with 15; use csvlog", severity: Error}
-	}
-	return change{value: value}
-}
-
-func dropTrue(t Translation, value string) change {
+func turnOIDs(t Translation, value string) change {
 	if t.To >= 12 && isTrue(value) {
 		return change{drop: true, why: "gone in 12: tables have no oids", severity: Warning}
 	}
 	return change{value: value}
 }
 
-func sharedMemory(t Translation, value string) change {
+func turnSharedMemory(t Translation, value string) change {
 	if t.To >= 12 && fold(value) == "none" {
 		return change{drop: true, why: "none is gone in 12; set max_parallel_workers = 0 for no parallel queries", severity: Warning}
 	}
 	return change{value: value}
 }
 
-func renegotiation(t Translation, value string) change {
+func turnRenegotiation(t Translation, value string) change {
 	if t.To >= pgconf.V9_5 && Validate(t.To, "ssl_renegotiation_limit", value) != nil {
 		return change{drop: true, why: "gone in 9.5: TLS sessions are not renegotiated", severity: Info}
 	}
 	return change{value: value}
 }
 
-// walSize gives a bare number of max_wal_size and min_wal_size its unit, which was a WAL segment in 9.5 and 9.6 and is MB
+// turnWALSize gives a bare number of max_wal_size and min_wal_size its unit, which was a WAL segment in 9.5 and 9.6 and is MB
 // from 10 on.
-func walSize(t Translation, value string) change {
+func turnWALSize(t Translation, value string) change {
 	n, err := Parse(t.From, "max_wal_size", value)
 	inSegments := func(m pgconf.Major) bool { return m < 10 }
 	if err != nil || inSegments(t.From) == inSegments(t.To) || !isDigit(value[len(value)-1]) {
@@ -170,8 +162,8 @@ func sizeText(mb float64) string {
 	return strconv.FormatFloat(mb, 'f', -1, 64) + "MB"
 }
 
-// command escapes a % that is literal up to 15 and an error from 16 on. What it writes means the same in every major.
-func command(letters string) func(t Translation, value string) change {
+// turnCommand escapes a % that is literal up to 15 and an error from 16 on. What it writes means the same in every major.
+func turnCommand(letters string) func(t Translation, value string) change {
 	return func(t Translation, value string) change {
 		escaped := escapePlaceholders(value, letters)
 		if t.To >= 16 && escaped != value {
@@ -184,9 +176,9 @@ func command(letters string) func(t Translation, value string) change {
 	}
 }
 
-// syncNames follows the grammar of synchronous_standby_names: a plain list up to 9.5, "N (list)" from 9.6, FIRST and ANY from
+// turnSyncNames follows the grammar of synchronous_standby_names: a plain list up to 9.5, "N (list)" from 9.6, FIRST and ANY from
 // 10 on.
-func syncNames(t Translation, value string) change {
+func turnSyncNames(t Translation, value string) change {
 	list, err := ParseSyncNames(t.From, value)
 	if err != nil || means(t.To, value, list) {
 		return change{value: value}
