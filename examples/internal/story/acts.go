@@ -13,7 +13,7 @@ import (
 
 	"github.com/understudy-ha/understudy/failover"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
-	"github.com/understudy-ha/understudy/pgconf/role"
+	"github.com/understudy-ha/understudy/pgconf/role/verifier"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/pgnode"
@@ -74,11 +74,11 @@ func (s *stage) createRoles(ctx context.Context) error {
 		{replicator, "LOGIN REPLICATION CONNECTION LIMIT 10"}, {rewinder, "LOGIN"},
 		{observer, "LOGIN IN ROLE pg_monitor"}, {writer, "LOGIN"},
 	} {
-		verifier, err := role.NewVerifier(s.passwords[r.name])
+		stored, err := verifier.SCRAM(s.passwords[r.name])
 		if err != nil {
 			return err
 		}
-		statements = append(statements, fmt.Sprintf("CREATE ROLE %s %s PASSWORD '%s'", r.name, r.options, verifier))
+		statements = append(statements, fmt.Sprintf("CREATE ROLE %s %s PASSWORD '%s'", r.name, r.options, stored))
 	}
 	statements = append(statements, s.rewindGrants()...)
 	statements = append(statements, "CREATE DATABASE "+database+" OWNER "+writer)

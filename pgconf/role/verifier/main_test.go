@@ -1,4 +1,4 @@
-package role_test
+package verifier_test
 
 import (
 	"os"
