@@ -68,7 +68,8 @@ var mayImport = map[string][]string{
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
 var foreign = map[string][]string{
-	"pgconf/role":                {"github.com/jackc/pgx/v5", "golang.org/x/text"},
+	"pgconf/role":                {"github.com/jackc/pgx/v5"},
+	"pgconf/role/verifier":       {"golang.org/x/text"},
 	"pgconf/internal":            {"github.com/jackc/pgx/v5"}, // for tests
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
