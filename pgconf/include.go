@@ -135,11 +135,7 @@ func (w *walk) content(name string, s *source) bool {
 
 // syntaxError says what is wrong with a line that is no setting, or returns nil.
 func (f *File) syntaxError(i int) *SyntaxError {
-	raw := f.raw(i)
-	_, bad := classifyLine(raw)
-	if i == 0 && strings.HasPrefix(raw, "\uFEFF") {
-		bad = problem{msg: badMark}
-	}
+	_, bad := classifyLine(i, f.raw(i))
 	if bad.msg == "" {
 		return nil
 	}
