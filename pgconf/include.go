@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // maxDepth is how many levels deep a server includes files.
@@ -242,19 +243,20 @@ func (c *Config) readFolder(dir string) ([]string, error) {
 }
 
 // unreadable judges a file that could not be read. A server passes over a file for include_if_exists and postgresql.auto.conf
-// whatever hinders it from opening them; we do so only if there is none, for what hinders us need not hinder the server.
+// whatever hinders it from opening them; we do so only if nobody could open them, for what hinders us need not hinder the server.
 func (w *walk) unreadable(name string, d *Setting, s *source) bool {
-	optional := d != nil && d.Name == "include_if_exists" || d == nil && w.origin == FromAutoConf
 	switch {
-	case optional && absent(s.err):
+	case absent(s.err) && (d == nil && w.origin == FromAutoConf || d != nil && d.Name == "include_if_exists"):
 		return true
-	case s.opened && d != nil: // the server blames the file, not the directive
-		w.via = append(w.via, d.Place())
+	case s.opened: // the server blames the file, not the directive
+		if d != nil {
+			w.via = append(w.via, d.Place())
+			defer func() { w.via = w.via[:len(w.via)-1] }()
+		}
 		w.fail(Place{File: name, Line: 1}, s.err, s.err.Error())
-		w.via = w.via[:len(w.via)-1]
 	case d == nil:
 		w.fail(Place{File: name}, s.err, fmt.Sprintf("cannot read the file: %s", cause(s.err)))
-	case d.Name == "include" && absent(s.err):
+	case d.Name == "include" && errors.Is(s.err, fs.ErrNotExist):
 		w.fail(d.Place(), s.err, fmt.Sprintf("there is no file %q; create it, or write include_if_exists if it may be missing", name))
 	default:
 		w.fail(d.Place(), s.err, fmt.Sprintf("cannot read the file %q: %s", name, cause(s.err)))
@@ -286,8 +288,10 @@ func (w *walk) report(at Place, err error, msg string) *LoadError {
 	return p
 }
 
-// absent reports whether err says that there is no such file.
-func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+// absent reports whether err says that there is no such file, whoever looks.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENAMETOOLONG)
+}
 
 // cause returns an error without the name in the file system, which nobody would know.
 func cause(err error) error {

@@ -29,6 +29,7 @@ type Server struct {
 	Data   string // data directory
 	Socket string // folder of the socket
 	Port   int
+	args   []string // it was started with
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has ended
 }
@@ -125,28 +126,38 @@ func start(in localpg.Install, port int, args ...string) (s *Server, err error) 
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, Port: port, exited: make(chan struct{})}
+	s = &Server{Install: in, Data: filepath.Join(base, "data"), Socket: base, Port: port}
 	initdb := s.command(owner, "initdb", "-D", s.Data, "-U", User, "-A", "trust", "-E", "SQL_ASCII", "--locale=C", "-N")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	log, err := os.Create(filepath.Join(base, "log"))
-	if err != nil {
+	s.args = append([]string{"-D", s.Data, "-c", "listen_addresses=", "-c", fmt.Sprintf("port=%d", port),
+		"-c", "unix_socket_directories=" + s.Socket, "-c", "fsync=off", "-c", "shared_buffers=2MB", "-c", "max_connections=20"}, args...)
+	if err := s.run(owner, s.args); err != nil {
+		s.end(syscall.SIGQUIT)
 		return nil, err
-	}
-	defer log.Close()
-	s.cmd = s.command(owner, "postgres", append([]string{"-D", s.Data, "-c", "listen_addresses=", "-c", fmt.Sprintf("port=%d", port),
-		"-c", "unix_socket_directories=" + s.Socket, "-c", "fsync=off", "-c", "shared_buffers=2MB", "-c", "max_connections=20"}, args...)...)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.launch(); err != nil {
-		return nil, err
-	}
-	if err := s.waitReady(); err != nil {
-		text, _ := os.ReadFile(log.Name())
-		s.stop()
-		return nil, fmt.Errorf("%w\n%s", err, text)
 	}
 	return s, nil
+}
+
+// run starts the server and waits until it answers. If it does not, the error holds its log.
+func (s *Server) run(owner localpg.Account, args []string) error {
+	log, err := os.Create(filepath.Join(s.Socket, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd, s.exited = s.command(owner, "postgres", args...), make(chan struct{})
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	err = s.launch()
+	if err == nil {
+		err = s.waitReady()
+	}
+	if err != nil {
+		text, _ := os.ReadFile(log.Name())
+		err = fmt.Errorf("%w\n%s", err, text)
+	}
+	return err
 }
 
 // launch starts the server on a thread of its own, which ends with this process and not before, so that the server can
@@ -154,13 +165,14 @@ func start(in localpg.Install, port int, args ...string) (s *Server, err error) 
 func (s *Server) launch() error {
 	dieWithParent(s.cmd.SysProcAttr)
 	started := make(chan error)
+	cmd, exited := s.cmd, s.exited
 	go func() {
 		runtime.LockOSThread()
-		err := s.cmd.Start()
+		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = s.cmd.Wait() // the state is in cmd
-			close(s.exited)
+			_ = cmd.Wait() // the state is in cmd
+			close(exited)
 		}
 	}()
 	return <-started
@@ -203,14 +215,40 @@ func Psql(t testing.TB) string {
 	return localpg.Require(t)[0].Bin("psql")
 }
 
-// stop ends the server, at the latest after some seconds, and removes its files.
-func (s *Server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+// Restart ends the server and starts it with other arguments, which must leave port and socket as Conninfo says, and the data directory
+// as it is. At the end of the test it runs as before. If it does not start, the error holds its log.
+func (s *Server) Restart(t testing.TB, args ...string) error {
+	t.Helper()
+	owner, err := localpg.Owner(s.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.end(syscall.SIGINT) // it writes all down, so that it starts quickly
+	t.Cleanup(func() {
+		s.end(syscall.SIGINT)
+		if err := s.run(owner, s.args); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return s.run(owner, args)
+}
+
+// end ends the server if it runs, at the latest after some seconds.
+func (s *Server) end(by syscall.Signal) {
+	if s.cmd == nil || s.cmd.Process == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(by)
 	select {
 	case <-s.exited:
 	case <-time.After(20 * time.Second):
 		_ = s.cmd.Process.Kill()
 		<-s.exited
 	}
+}
+
+// stop ends the server and removes its files.
+func (s *Server) stop() {
+	s.end(syscall.SIGQUIT)
 	_ = os.RemoveAll(s.Socket)
 }
