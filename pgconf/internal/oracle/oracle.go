@@ -42,6 +42,9 @@ func (s *Server) Conninfo() string {
 	return fmt.Sprintf("host=%s port=%d user=%s dbname=postgres sslmode=disable", s.Socket, s.Port, User)
 }
 
+// Args returns the arguments that the server was started with.
+func (s *Server) Args() []string { return slices.Clone(s.args) }
+
 // Path returns the path of a file in the data directory.
 func (s *Server) Path(name string) string { return filepath.Join(s.Data, name) }
 
@@ -215,21 +218,26 @@ func Psql(t testing.TB) string {
 	return localpg.Require(t)[0].Bin("psql")
 }
 
-// Restart ends the server and starts it with other arguments, which must leave port and socket as Conninfo says, and the data directory
-// as it is. At the end of the test it runs as before. If it does not start, the error holds its log.
-func (s *Server) Restart(t testing.TB, args ...string) error {
+// Stop ends the server, so that the test may give it other files and start it with them: see Start. When the test has ended and its
+// later clean-ups have run, the server runs as before.
+func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	owner, err := localpg.Owner(s.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.end(syscall.SIGINT) // it writes all down, so that it starts quickly
 	t.Cleanup(func() {
-		s.end(syscall.SIGINT)
-		if err := s.run(owner, s.args); err != nil {
+		if err := s.Start(s.args...); err != nil {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Start starts a server after Stop, or once again, with arguments that leave its socket, port and data directory as they are. If it
+// does not start, the error holds its log.
+func (s *Server) Start(args ...string) error {
+	s.end(syscall.SIGINT)
+	owner, err := localpg.Owner(s.Socket)
+	if err != nil {
+		return err
+	}
 	return s.run(owner, args)
 }
 
