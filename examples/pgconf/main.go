@@ -33,7 +33,9 @@ const (
 
 // commands are the verbs; each is in the file named for it.
 type commands struct {
-	HBA hbaCommands `cmd:"" name:"hba" help:"Work with pg_hba.conf, which says who may connect from where and how."`
+	Diff      diffCommand      `cmd:"" help:"Compare what two configurations mean, and say what a running server needs: nothing, a reload or a restart."`
+	Translate translateCommand `cmd:"" help:"Rewrite a configuration for another major version: names, units, words; recovery.conf into its new place."`
+	HBA       hbaCommands      `cmd:"" name:"hba" help:"Work with pg_hba.conf, which says who may connect from where and how."`
 }
 
 // errNo ends a command whose answer is no. It has been printed already.
