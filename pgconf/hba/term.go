@@ -12,7 +12,7 @@ const (
 	termSameRole                        // databases
 	termReplication                     // databases: physical replication (before 10: logical too) and nothing else
 	termMember                          // users: text is the role
-	termRegex                           // re tells
+	termRegex                           // text is the expression, re tells
 )
 
 // term is a token of the database or user column as the server understands it.
@@ -62,7 +62,7 @@ func userTerm(w *word, major pgconf.Major) term {
 // nameTerm is a name, or a regular expression, which quotes do not change.
 func nameTerm(text string, major pgconf.Major) term {
 	if isRegexp(text, major) {
-		return term{kind: termRegex}
+		return term{kind: termRegex, text: text[1:]}
 	}
 	return term{kind: termName, text: text}
 }
