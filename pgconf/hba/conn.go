@@ -30,10 +30,11 @@ const (
 	LogicalReplication                   // replication=database: subscriptions, pg_recvlogical; 9.4+
 )
 
-// Conn is a connection at the moment when the server looks for its rule.
+// Conn is a connection at the moment when the server looks for its rule. The zone of an address does not count, and
+// ::ffff:10.0.0.1 is taken for 10.0.0.1: IPv4 clients come to a server's IPv4 sockets only, so that it never sees such an address.
 type Conn struct {
 	Transport   Transport
-	Client      netip.Addr // address the client comes from; of no meaning over a socket. A zone does not count
+	Client      netip.Addr // where the client comes from; see below. Of no meaning over a socket
 	Database    string     // empty means named like the user; of no meaning for physical replication
 	User        string
 	Replication Walsender

@@ -30,20 +30,6 @@ const (
 // [Record.ValidateFor] for the file's major.
 func (f *File) Append(r Record) error { return f.insert(len(f.text), r) }
 
-// Ensure appends a record unless the file has one that means the same ([Record.Equal]), and reports whether it did.
-// Whether a line before it catches the same connections is not looked at. The error is that of Append.
-func (f *File) Ensure(r Record) (changed bool, err error) {
-	if err := r.ValidateFor(f.major); err != nil {
-		return false, err
-	}
-	for _, have := range f.records {
-		if have.Equal(r) {
-			return false, nil
-		}
-	}
-	return true, f.Append(r)
-}
-
 // InsertBefore adds a record before a line, counted from 1, or as the last one if the line is the one after that. If the line
 // continues the one before it (14+), the record goes before both. The line of the record ends as that line does. The error
 // matches [ErrLine], or is that of Append.

@@ -40,9 +40,9 @@ func TestAppend(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, plain(again.Records()), plain(f.Records()), "line numbers included")
 			require.Len(t, again.Records(), had+1)
-			changed, err := again.Ensure(replicator("10.0.0.2/32"))
+			change, err := again.EnsureRule(replicator("10.0.0.2/32"), hba.EnsureConfig{})
 			require.NoError(t, err)
-			require.False(t, changed)
+			require.False(t, change.Changed)
 			require.Equal(t, c.after, string(again.Bytes()))
 		})
 	}
@@ -149,7 +149,7 @@ func TestAppendOwnsItsCopy(t *testing.T) {
 	require.Equal(t, hba.Replication, f.Records()[0].Databases[0])
 }
 
-func TestEnsure(t *testing.T) {
+func TestEqual(t *testing.T) {
 	for name, c := range map[string]struct {
 		have, want string
 		same       bool
@@ -195,11 +195,6 @@ func TestEnsure(t *testing.T) {
 			r := want.Records()[0]
 			require.Equal(t, c.same, f.Records()[0].Equal(r))
 			require.Equal(t, c.same, r.Equal(f.Records()[0]))
-			for step := range 2 {
-				changed, err := f.Ensure(r)
-				require.NoError(t, err)
-				require.Equal(t, !c.same && step == 0, changed)
-			}
 		})
 	}
 }
@@ -261,7 +256,7 @@ func TestValidate(t *testing.T) {
 				if !ok {
 					require.ErrorIs(t, err, hba.ErrRecord)
 					require.ErrorIs(t, f.Append(c.r), hba.ErrRecord)
-					_, err = f.Ensure(c.r)
+					_, err = f.EnsureRule(c.r, hba.EnsureConfig{})
 					require.ErrorIs(t, err, hba.ErrRecord)
 					require.Empty(t, f.Bytes())
 					continue

@@ -2,7 +2,6 @@ package hba_test
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
@@ -59,23 +58,6 @@ func ExampleFile_Append() {
 	// host    all             "all",+ops      db1.example.com         scram-sha-256
 	// <nil>
 	// not a pg_hba record: no address; write All for every one
-}
-
-func ExampleFile_Ensure() {
-	f, _ := hba.Parse("pg_hba.conf", []byte("host replication replicator 10.0.0.2 255.255.255.255 scram-sha-256\n"))
-	for _, address := range []string{"10.0.0.2/32", "10.0.0.3/32"} {
-		changed, err := f.Ensure(hba.Record{
-			Type: hba.Host, Databases: []hba.Token{hba.Replication}, Users: []hba.Token{hba.Name("replicator")},
-			Address: hba.CIDR(netip.MustParsePrefix(address)), Method: hba.ScramSHA256,
-		})
-		fmt.Println(changed, err)
-	}
-	fmt.Printf("%s", f.Bytes())
-	// Output:
-	// false <nil>
-	// true <nil>
-	// host replication replicator 10.0.0.2 255.255.255.255 scram-sha-256
-	// host    replication     replicator      10.0.0.3/32             scram-sha-256
 }
 
 func ExampleName() {

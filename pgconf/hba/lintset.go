@@ -106,17 +106,17 @@ func (l *linter) peers() {
 		if ok {
 			continue
 		}
+		client := peer.Unmap().WithZone("")
 		file, line := "", 0
 		if rule, found := result.Rule(); found {
 			file, line = rule.File, rule.Line
 		}
-		code, severity := CodePeerRefused, Error
+		code, severity, what := CodePeerRefused, Error, "cannot"
 		if result.Outcome == CannotSay {
-			code, severity = CodePeerUnknown, Warning
+			code, severity, what = CodePeerUnknown, Warning, "may not be able to"
 		}
-		l.addAt(file, line, code, severity, fmt.Sprintf("add: host replication %s %s scram-sha-256",
-			Name(l.ReplicationUser), netip.PrefixFrom(peer.Unmap().WithZone(""), peer.Unmap().BitLen())),
-			"%s cannot be sure to replicate from here as %s: %s", peer, Name(l.ReplicationUser), result.Why())
+		remedy := fmt.Sprintf("add: host replication %s %s scram-sha-256", Name(l.ReplicationUser), netip.PrefixFrom(client, client.BitLen()))
+		l.addAt(file, line, code, severity, remedy, "%s %s replicate from here as %s: %s", peer, what, Name(l.ReplicationUser), result.Why())
 	}
 }
 
