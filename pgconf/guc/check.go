@@ -75,7 +75,7 @@ func printable(p Param, v *Value) error {
 // autovacuumWorkMem raises small values, but for -1.
 func autovacuumWorkMem(p Param, v *Value) error {
 	least := 1024.0
-	if p.Major >= 18 {
+	if p.Major >= 17 {
 		least = 64
 	}
 	if v.number != -1 {

@@ -283,6 +283,7 @@ var stricter = map[string]string{
 
 // shownElsewhere says why SHOW does not print what was set.
 var shownElsewhere = map[string]string{
+	"archive_command":         "it is (disabled) without archive_mode",
 	"seed":                    "it is never shown",
 	"tcp_keepalives_count":    "it is 0 for a Unix socket",
 	"tcp_keepalives_idle":     "it is 0 for a Unix socket",
