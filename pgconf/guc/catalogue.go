@@ -40,7 +40,9 @@ type alias struct {
 }
 
 // catalogue decodes the tables when they are first needed: a program that only imports the package pays nothing.
-var catalogue = sync.OnceValue(func() *catalog {
+var catalogue = sync.OnceValue(decode)
+
+func decode() *catalog {
 	c := &catalog{entries: map[string][]entry{}, aliases: map[string]alias{}}
 	for _, f := range table(catalogueText) {
 		name := fold(f[0])
@@ -54,7 +56,7 @@ var catalogue = sync.OnceValue(func() *catalog {
 		c.aliases[f[0]] = alias{first, f[2]}
 	}
 	return c
-})
+}
 
 // table splits a text into fields, without its first line.
 func table(text string) [][]string {

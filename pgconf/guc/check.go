@@ -7,14 +7,8 @@ import (
 	"strings"
 )
 
-// syntaxError refuses a value that has the right type. Its text says what the parameter takes.
-type syntaxError string
-
-func (e syntaxError) Error() string { return string(e) }
-
-// check is a rule of one parameter, as the check hooks of the server have them. It may change the value into what the server
-// makes of it.
-type check func(p Param, v *Value) error
+// check is a rule of one parameter, as the check hooks of the server have them. It returns what the server makes of the value.
+type check func(p Param, v Value) (Value, error)
 
 // checks are the rules that can be decided without a server.
 var checks = map[string]check{
@@ -50,13 +44,14 @@ var checks = map[string]check{
 	"synchronous_standby_names":        syncNames,
 	"temp_tablespaces":                 nameList,
 	"transaction_buffers":              sixteenPages,
+	"unix_socket_directories":          folderList,
 	"vacuum_buffer_usage_limit":        vacuumBufferUsageLimit,
 	"wal_buffers":                      walBuffers,
 	"wal_consistency_checking":         wordList("all", "heap2", "heap", "btree", "hash", "gin", "gist", "sequence", "spgist", "brin", "generic"),
 }
 
 // printable replaces what is not printable ASCII, as pg_clean_ascii of the server does.
-func printable(p Param, v *Value) error {
+func printable(p Param, v Value) (Value, error) {
 	var b strings.Builder
 	for i := range len(v.text) {
 		switch c := v.text[i]; {
@@ -69,11 +64,11 @@ func printable(p Param, v *Value) error {
 		}
 	}
 	v.text = b.String()
-	return nil
+	return v, nil
 }
 
 // autovacuumWorkMem raises small values, but for -1.
-func autovacuumWorkMem(p Param, v *Value) error {
+func autovacuumWorkMem(p Param, v Value) (Value, error) {
 	least := 1024.0
 	if p.Major >= 17 {
 		least = 64
@@ -81,57 +76,65 @@ func autovacuumWorkMem(p Param, v *Value) error {
 	if v.number != -1 {
 		v.number = max(v.number, least)
 	}
-	return nil
+	return v, nil
 }
 
 // walBuffers raises small values, but for -1.
-func walBuffers(_ Param, v *Value) error {
+func walBuffers(_ Param, v Value) (Value, error) {
 	if v.number != -1 {
 		v.number = max(v.number, 4)
 	}
-	return nil
+	return v, nil
 }
 
-func sixteenPages(_ Param, v *Value) error {
+func sixteenPages(_ Param, v Value) (Value, error) {
 	if int(v.number)%16 != 0 {
-		return syntaxError("takes multiples of 16 blocks, which are 128kB")
+		return v, syntaxError("takes multiples of 16 blocks, which are 128kB")
 	}
-	return nil
+	return v, nil
 }
 
-func vacuumBufferUsageLimit(_ Param, v *Value) error {
+func vacuumBufferUsageLimit(_ Param, v Value) (Value, error) {
 	if v.number != 0 && v.number < 128 {
-		return syntaxError("takes 0 or 128kB to 16777216kB")
+		return v, syntaxError("takes 0 or 128kB to 16777216kB")
 	}
-	return nil
+	return v, nil
 }
 
-func notZero(_ Param, v *Value) error {
+func notZero(_ Param, v Value) (Value, error) {
 	if v.number == 0 {
-		return syntaxError("takes -1 or 1 to 1024, not 0")
+		return v, syntaxError("takes -1 or 1 to 1024, not 0")
 	}
-	return nil
+	return v, nil
 }
 
 // onlyOff: from 12 on, default_with_oids is there so that old dumps can turn it off.
-func onlyOff(p Param, v *Value) error {
+func onlyOff(p Param, v Value) (Value, error) {
 	if p.Major >= 12 && v.number != 0 {
-		return syntaxError("takes off only; tables with OIDs are gone since 12")
+		return v, syntaxError("takes off only; tables with OIDs are gone since 12")
 	}
-	return nil
+	return v, nil
 }
 
-func notEmpty(_ Param, v *Value) error {
+func notEmpty(_ Param, v Value) (Value, error) {
 	if v.text == "" || len(v.text) > maxIdentifier {
-		return syntaxError("takes a name of 1 to 63 bytes")
+		return v, syntaxError("takes a name of 1 to 63 bytes")
 	}
-	return nil
+	return v, nil
+}
+
+// folderList wants a list of folders.
+func folderList(p Param, v Value) (Value, error) {
+	if _, ok := splitDirectories(p.Major, v.text); !ok {
+		return v, syntaxError("takes a list of folders with commas between them; quote a folder with a comma, as in \"/a,b\"")
+	}
+	return v, nil
 }
 
 // nameList wants a list of names.
-func nameList(p Param, v *Value) error {
+func nameList(p Param, v Value) (Value, error) {
 	_, err := p.names(v.text)
-	return err
+	return v, err
 }
 
 func (p Param) names(list string) ([]string, error) {
@@ -144,21 +147,21 @@ func (p Param) names(list string) ([]string, error) {
 
 // wordList wants a list of these words, in any case.
 func wordList(words ...string) check {
-	return func(p Param, v *Value) error {
+	return func(p Param, v Value) (Value, error) {
 		names, err := p.names(v.text)
 		if err != nil {
-			return err
+			return v, err
 		}
 		for _, name := range names {
 			if !slices.Contains(words, fold(name)) {
-				return syntaxError("takes a list of " + strings.Join(words, ", "))
+				return v, syntaxError("takes a list of " + strings.Join(words, ", "))
 			}
 		}
-		return nil
+		return v, nil
 	}
 }
 
-func logDestination(p Param, v *Value) error {
+func logDestination(p Param, v Value) (Value, error) {
 	words := []string{"stderr", "csvlog", "syslog", "eventlog"}
 	if p.Major >= 15 {
 		words = append(words, "jsonlog")
@@ -167,22 +170,22 @@ func logDestination(p Param, v *Value) error {
 }
 
 // logConnections is a list from 18 on. It may be a boolean instead, but not an abbreviated one.
-func logConnections(p Param, v *Value) error {
+func logConnections(p Param, v Value) (Value, error) {
 	if p.Type != String {
-		return nil
+		return v, nil
 	}
 	booleans := []string{"on", "off", "true", "false", "yes", "no", "1", "0"}
 	if names, _ := SplitNames(p.Major, v.text); len(names) == 1 && slices.Contains(booleans, fold(names[0])) {
-		return nil
+		return v, nil
 	}
 	return wordList("receipt", "authentication", "authorization", "setup_durations", "all")(p, v)
 }
 
 // dateStyle completes the value as the server does: a style and an order, of which each has a default.
-func dateStyle(p Param, v *Value) error {
+func dateStyle(p Param, v Value) (Value, error) {
 	names, err := p.names(v.text)
 	if err != nil {
-		return err
+		return v, err
 	}
 	var style, order string
 	set := func(place *string, word string) {
@@ -209,7 +212,7 @@ func dateStyle(p Param, v *Value) error {
 			set(&order, "MDY")
 		case name == "default":
 		default:
-			return syntaxError("takes ISO, SQL, Postgres or German and YMD, DMY or MDY")
+			return v, syntaxError("takes ISO, SQL, Postgres or German and YMD, DMY or MDY")
 		}
 	}
 	if style == "" {
@@ -222,14 +225,14 @@ func dateStyle(p Param, v *Value) error {
 		order = "MDY"
 	}
 	v.text = style + ", " + order
-	return err
+	return v, err
 }
 
-func backtraceFunctions(_ Param, v *Value) error {
-	if spanOf(v.text, syncStart+decimalDigits+", \n\t") < len(v.text) {
-		return syntaxError("takes a list of function names")
+func backtraceFunctions(_ Param, v Value) (Value, error) {
+	if spanOf(v.text, letters+decimalDigits+", \n\t") < len(v.text) {
+		return v, syntaxError("takes a list of function names")
 	}
-	return nil
+	return v, nil
 }
 
 const slotNameBytes = "abcdefghijklmnopqrstuvwxyz_" + decimalDigits
@@ -238,76 +241,76 @@ func isSlotName(s string) bool {
 	return s != "" && len(s) <= maxIdentifier && spanOf(s, slotNameBytes) == len(s)
 }
 
-func slotName(_ Param, v *Value) error {
+func slotName(_ Param, v Value) (Value, error) {
 	if v.text != "" && !isSlotName(v.text) {
-		return syntaxError("takes a slot name of at most 63 lower-case letters, digits and underscores")
+		return v, syntaxError("takes a slot name of at most 63 lower-case letters, digits and underscores")
 	}
-	return nil
+	return v, nil
 }
 
-func slotNames(p Param, v *Value) error {
+func slotNames(p Param, v Value) (Value, error) {
 	names, err := p.names(v.text)
 	if err != nil {
-		return err
+		return v, err
 	}
 	for _, name := range names {
 		if !isSlotName(name) {
-			return syntaxError("takes a list of slot names of lower-case letters, digits and underscores")
+			return v, syntaxError("takes a list of slot names of lower-case letters, digits and underscores")
 		}
 	}
-	return nil
+	return v, nil
 }
 
-func recoveryTarget(_ Param, v *Value) error {
+func recoveryTarget(_ Param, v Value) (Value, error) {
 	if v.text != "" && v.text != "immediate" {
-		return syntaxError("takes immediate or nothing")
+		return v, syntaxError("takes immediate or nothing")
 	}
-	return nil
+	return v, nil
 }
 
-func recoveryTargetName(_ Param, v *Value) error {
+func recoveryTargetName(_ Param, v Value) (Value, error) {
 	if len(v.text) > maxIdentifier {
-		return syntaxError("takes a name of at most 63 bytes")
+		return v, syntaxError("takes a name of at most 63 bytes")
 	}
-	return nil
+	return v, nil
 }
 
 // recoveryTargetTime only knows the words that the server refuses; the rest is up to the server.
-func recoveryTargetTime(_ Param, v *Value) error {
+func recoveryTargetTime(_ Param, v Value) (Value, error) {
 	if slices.Contains([]string{"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity"}, v.text) {
-		return syntaxError("takes a date with a time, not a word")
+		return v, syntaxError("takes a date with a time, not a word")
 	}
-	return nil
+	return v, nil
 }
 
-func recoveryTargetLSN(_ Param, v *Value) error {
+func recoveryTargetLSN(_ Param, v Value) (Value, error) {
 	high, low, ok := strings.Cut(v.text, "/")
 	hex := func(s string) bool { return s != "" && len(s) <= 8 && spanOf(s, hexDigits) == len(s) }
 	if v.text != "" && !(ok && hex(high) && hex(low)) {
-		return syntaxError("takes a WAL position such as 0/3000148")
+		return v, syntaxError("takes a WAL position such as 0/3000148")
 	}
-	return nil
+	return v, nil
 }
 
 // recoveryTargetTimeline and recoveryTargetXID are no stricter than the server, which reads any text as a number, if need be
 // as 0, and refuses only what does not fit into 64 bits.
-func recoveryTargetTimeline(_ Param, v *Value) error {
+func recoveryTargetTimeline(_ Param, v Value) (Value, error) {
 	if v.text == "current" || v.text == "latest" {
-		return nil
+		return v, nil
 	}
 	return recoveryTargetXID(Param{}, v)
 }
 
-func recoveryTargetXID(_ Param, v *Value) error {
+func recoveryTargetXID(_ Param, v Value) (Value, error) {
 	_, number := cutSign(strings.TrimLeft(v.text, cSpace))
 	base, digits, _ := cDigits(number)
 	if _, err := strconv.ParseUint(digits, base, 64); digits != "" && err != nil {
-		return syntaxError("takes a number of at most 64 bits")
+		return v, syntaxError("takes a number of at most 64 bits")
 	}
-	return nil
+	return v, nil
 }
 
-func syncNames(p Param, v *Value) error {
+func syncNames(p Param, v Value) (Value, error) {
 	_, err := parseSyncNames(p.Major, v.text)
-	return err
+	return v, err
 }

@@ -8,12 +8,6 @@ import (
 	"github.com/understudy-ha/understudy/pgconf"
 )
 
-var (
-	errInternal = errors.New("cannot be set")
-	errNotBool  = errors.New("not a boolean")
-	errWord     = errors.New("not one of its words")
-)
-
 // ErrUnknown is matched by an [UnknownError].
 var ErrUnknown = errors.New("unknown parameter")
 
@@ -86,42 +80,67 @@ func (e *ValueError) Error() string { return e.Param.Name + ": " + e.Hint }
 // Is makes it match [ErrValue].
 func (e *ValueError) Is(target error) bool { return target == ErrValue }
 
-// refuse returns the error for a value that was refused with err.
-func (p Param) refuse(err error) error {
-	e := &ValueError{Param: p}
+// refusal is the reason of a ValueError whose hint the parameter itself gives.
+type refusal Refusal
+
+const (
+	errNotBool   = refusal(NotBool)
+	errWord      = refusal(NotWord)
+	errNotNumber = refusal(NotNumber)
+	errNotWhole  = refusal(NotWhole)
+	errUnit      = refusal(BadUnit)
+	errRange     = refusal(OutOfRange)
+	errReadOnly  = refusal(ReadOnly)
+)
+
+func (r refusal) Error() string { return "refused" }
+
+// syntaxError is the reason of a ValueError for a value that has the right type. Its text is the hint: what the parameter takes.
+type syntaxError string
+
+func (e syntaxError) Error() string { return string(e) }
+
+// refuse returns the error for a value that was refused for a reason.
+func (p Param) refuse(reason error) error {
 	var syntax syntaxError
-	if errors.As(err, &syntax) {
-		e.Kind, e.Hint = BadSyntax, string(syntax)
-		return e
+	if errors.As(reason, &syntax) {
+		return &ValueError{Param: p, Kind: BadSyntax, Hint: string(syntax)}
 	}
-	switch err {
-	case errInternal:
-		e.Kind, e.Hint = ReadOnly, "no file can set it; remove the line"
-	case errNotBool:
-		e.Kind, e.Hint = NotBool, "not a boolean; use on or off"
-	case errWord:
-		e.Kind, e.Hint = NotWord, "takes one of "+strings.Join(p.listed(), ", ")
-	case errNotNumber:
-		e.Kind, e.Hint = NotNumber, "not a number"
-	case errNotWhole:
-		e.Kind, e.Hint = NotWhole, "takes whole numbers only"
-	case errUnit:
-		e.Kind, e.Hint = BadUnit, p.unitHint()
-	case errRange:
-		e.Kind, e.Hint = OutOfRange, fmt.Sprintf("out of range; takes %s to %s", p.bound(p.Min), p.bound(p.Max))
-	}
-	return e
+	var r refusal
+	errors.As(reason, &r)
+	return &ValueError{Param: p, Kind: Refusal(r), Hint: p.hint(Refusal(r))}
 }
 
-func (p Param) unitHint() string {
-	if units := p.Unit.Units(p.Major); len(units) > 0 {
-		return "takes a number with one of the units " + strings.Join(units, ", ") + ", spelled like that, or none for " + string(p.Unit)
+// hint says what the parameter takes instead of what was refused.
+func (p Param) hint(kind Refusal) string {
+	switch kind {
+	case ReadOnly:
+		return "no file can set it; remove the line"
+	case NotNumber:
+		return "not a number"
+	case BadUnit:
+		if units := p.Unit.Units(p.Major); len(units) > 0 && (p.Type == Int || p.Major >= 12) {
+			return "unknown unit; takes " + commaList(units) + " (upper and lower case matter), or a bare number of " + string(p.Unit)
+		}
+	case NotBool:
+		return "not a boolean; use on or off"
+	case NotWord:
+		return "takes one of " + commaList(p.listed())
+	case NotWhole:
+		return "takes whole numbers only, before 12"
+	case OutOfRange:
+		return fmt.Sprintf("out of range; takes %s to %s", p.bound(p.Min), p.bound(p.Max))
 	}
 	return "takes a number without unit"
 }
 
+// bound prints a bound as SHOW would.
 func (p Param) bound(n float64) string {
-	return Value{kind: p.Type, number: n}.Setting() + string(p.Unit)
+	v := Value{kind: p.Type, unit: p.Unit, number: n}
+	if p.Type == Real && n == maxReal {
+		return "the largest number"
+	}
+	return v.String()
 }
 
 // listed returns the words that pg_settings lists.
@@ -134,3 +153,5 @@ func (p Param) listed() []string {
 	}
 	return words
 }
+
+func commaList(words []string) string { return strings.Join(words, ", ") }

@@ -1,6 +1,7 @@
 package guc_test
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/understudy-ha/understudy/pgconf"
@@ -53,7 +54,7 @@ func ExampleValidate() {
 	// unknown parameter "wal_keep_segments": gone since 13, use wal_keep_size: the size of that many WAL segments
 	// unknown parameter "wal_keep_size": PostgreSQL 12 has it only from 13 on
 	// unknown parameter "shared_bufers": did you mean shared_buffers?
-	// shared_buffers: takes a number with one of the units TB, GB, MB, kB, B, spelled like that, or none for 8kB
+	// shared_buffers: unknown unit; takes TB, GB, MB, kB, B (upper and lower case matter), or a bare number of 8kB
 	// wal_level: takes one of minimal, replica, logical
 	// <nil>
 }
@@ -74,4 +75,62 @@ func ExampleFateOf() {
 	f, ok := guc.FateOf("checkpoint_segments", pgconf.Major(16))
 	fmt.Println(ok, f.Major, f.To, f.Convert)
 	// Output: true 9.5 max_wal_size checkpoints_to_max
+}
+
+func ExampleParam_Parse() {
+	p, _ := guc.Lookup(17, "log_min_duration_statement")
+	for _, text := range []string{"0.25s", "250ms", "-2"} {
+		v, err := p.Parse(text)
+		fmt.Println(v == mustParse(p, "250"), err)
+	}
+	// Output:
+	// true <nil>
+	// true <nil>
+	// false log_min_duration_statement: out of range; takes -1 to 2147483647ms
+}
+
+func mustParse(p guc.Param, text string) guc.Value {
+	v, err := p.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func ExampleValueError() {
+	err := guc.Validate(17, "max_connections", "many")
+	var refused *guc.ValueError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Param.Name, refused.Kind == guc.NotNumber, refused.Param.Default)
+	}
+	// Output: max_connections true 100
+}
+
+func ExampleUnknownError() {
+	err := guc.Validate(13, "wal_keep_segments", "32")
+	var unknown *guc.UnknownError
+	if errors.As(err, &unknown) {
+		fmt.Println(unknown.Until, unknown.Fate.To, unknown.Fate.Convert)
+	}
+	// Output: 12 wal_keep_size segments_to_size
+}
+
+func ExampleParseSyncNames() {
+	s, err := guc.ParseSyncNames(17, `ANY 2 (berlin, "new-york", PARIS)`)
+	fmt.Println(s.Quorum, s.Num, s.Names, err)
+	fmt.Println(s.Lists("paris"), s.Lists("rome"))
+	fmt.Println(s)
+	_, err = guc.ParseSyncNames(17, "new-york")
+	fmt.Println(err)
+	// Output:
+	// true 2 [berlin new-york PARIS] <nil>
+	// true false
+	// ANY 2 (berlin, "new-york", "PARIS")
+	// synchronous_standby_names: takes a list of names, N (names), FIRST N (names) or ANY N (names); quote what is not a plain name, as in "a-b"
+}
+
+func ExampleSplitNames() {
+	names, ok := guc.SplitNames(17, `"$user", Public`)
+	fmt.Println(names, ok)
+	// Output: [$user public] true
 }

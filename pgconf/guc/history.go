@@ -103,9 +103,9 @@ func HistoryOf(name string) (History, bool) {
 	return h, true
 }
 
-func changes(old, new Param, m pgconf.Major) []Change {
+func changes(old, now Param, m pgconf.Major) []Change {
 	var all []Change
-	before, after := old.facts(), new.facts()
+	before, after := old.facts(), now.facts()
 	for i, f := range before {
 		if f.text != after[i].text {
 			all = append(all, Change{m, f.name, f.text, after[i].text})

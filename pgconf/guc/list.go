@@ -18,6 +18,13 @@ func SplitNames(m pgconf.Major, list string) (names []string, ok bool) {
 	return s.names()
 }
 
+// splitDirectories splits a list of folders, as SplitDirectoriesString does: as SplitNames, but names may hold blanks and keep
+// their case.
+func splitDirectories(m pgconf.Major, list string) (names []string, ok bool) {
+	s := listScanner{rest: list, blanks: blanksOf(m), folders: true}
+	return s.names()
+}
+
 // blanksOf are the bytes that scanner_isspace knows, without the vertical tab from 10 to 16; before, it was isspace.
 func blanksOf(m pgconf.Major) string {
 	if m < 10 || m > 16 {
@@ -28,8 +35,9 @@ func blanksOf(m pgconf.Major) string {
 
 // listScanner splits lists of identifiers.
 type listScanner struct {
-	rest   string
-	blanks string
+	rest    string
+	blanks  string
+	folders bool
 }
 
 func (s *listScanner) names() (names []string, ok bool) {
@@ -62,12 +70,21 @@ func (s *listScanner) name() (string, bool) {
 		s.rest = rest
 		return name, ok
 	}
-	end := strings.IndexAny(s.rest, s.blanks+",")
+	ends := s.blanks + ","
+	if s.folders {
+		ends = ","
+	}
+	end := strings.IndexAny(s.rest, ends)
 	if end < 0 {
 		end = len(s.rest)
 	}
-	name := fold(s.rest[:end])
+	name := s.rest[:end]
 	s.rest = s.rest[end:]
+	if s.folders {
+		name = strings.TrimRight(name, s.blanks)
+	} else {
+		name = fold(name)
+	}
 	return name, name != ""
 }
 
@@ -88,3 +105,20 @@ func cutQuoted(s string) (name, rest string, ok bool) {
 		rest = after[1:]
 	}
 }
+
+// letters are those with which an identifier begins, besides all bytes from 0x80 on.
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+
+// identifierLen returns how many leading bytes of s are an SQL identifier without quotes.
+func identifierLen(s string) int {
+	for i := range len(s) {
+		c := s[i]
+		start := c >= 0x80 || strings.IndexByte(letters, c) >= 0
+		if !start && (i == 0 || c != '$' && (c < '0' || '9' < c)) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+func isIdentifier(s string) bool { return s != "" && identifierLen(s) == len(s) }

@@ -1,7 +1,6 @@
 package guc
 
 import (
-	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -10,14 +9,6 @@ import (
 )
 
 const maxReal = math.MaxFloat64
-
-// The ways in which a text is no number that the server could use.
-var (
-	errNotNumber = errors.New("not a number")
-	errNotWhole  = errors.New("not a whole number")
-	errUnit      = errors.New("wrong unit")
-	errRange     = errors.New("out of range")
-)
 
 // parseInt reads an integer in base units, as parse_int of the server's guc.c does. Its text is C's: strtol with base 0, and
 // from 12 on strtod if that stops at a fraction or an exponent.

@@ -131,14 +131,10 @@ func (j *judge) file(t *testing.T, trials []*trial) {
 		j.server.Write(t, "postgresql.conf", []byte(text.String()))
 		rows, err := j.conn.Query(t.Context(), `select sourceline, error is null from pg_file_settings where sourcefile = $1`, path)
 		require.NoError(t, err)
-		defer rows.Close()
-		for rows.Next() {
-			var line int
-			var accepted bool
-			require.NoError(t, rows.Scan(&line, &accepted))
-			asked[line-1].accepted = accepted
-		}
-		require.NoError(t, rows.Err())
+		var line int
+		var accepted bool
+		_, err = pgx.ForEachRow(rows, []any{&line, &accepted}, func() error { asked[line-1].accepted = accepted; return nil })
+		require.NoError(t, err)
 		trials = rest
 	}
 }

@@ -112,12 +112,12 @@ func TestOracleRoundTrip(t *testing.T) {
 	})
 }
 
-// roundTrip writes all values in the form that print gives them.
-func (j *judge) roundTrip(t *testing.T, round string, values map[string]guc.Value, print func(guc.Value) string) {
+// roundTrip writes all values in a form.
+func (j *judge) roundTrip(t *testing.T, round string, values map[string]guc.Value, form func(guc.Value) string) {
 	t.Helper()
 	f := pgconf.New("postgresql.conf")
 	for name, v := range values {
-		text := print(v)
+		text := form(v)
 		require.NoError(t, f.Set(name, text))
 		again, err := guc.Parse(j.major, name, text)
 		require.NoError(t, err)
@@ -142,7 +142,7 @@ func (j *judge) roundTrip(t *testing.T, round string, values map[string]guc.Valu
 		p, _ := guc.Lookup(j.major, name)
 		if kind := fmt.Sprint(p.Type, p.Unit); p.Context == guc.Postmaster {
 			if !kinds[kind] {
-				text, err := pgconf.Quote(print(v))
+				text, err := pgconf.Quote(form(v))
 				require.NoError(t, err)
 				require.Equal(t, v.Setting(), j.atStart(t, name, text), name)
 			}
@@ -181,14 +181,20 @@ func (j *judge) load(t *testing.T, content []byte, round string) {
 func (j *judge) atStart(t *testing.T, name, quoted string) string {
 	t.Helper()
 	j.server.Write(t, "postgresql.conf", []byte(name+" = "+quoted+"\n"))
+	return strings.TrimSuffix(j.postgres(t, "-D", j.server.Data, "-C", name), "\n")
+}
+
+// postgres runs the server's program as the owner of the server's files and returns what it prints.
+func (j *judge) postgres(t *testing.T, args ...string) string {
+	t.Helper()
 	owner, err := localpg.Owner(j.server.Socket)
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), j.server.Bin("postgres"), "-D", j.server.Data, "-C", name)
+	cmd := exec.CommandContext(t.Context(), j.server.Bin("postgres"), args...)
 	cmd.Dir = j.server.Socket
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner.Credential}
 	var problems strings.Builder
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	require.NoError(t, err, problems.String())
-	return strings.TrimSuffix(string(out), "\n")
+	return string(out)
 }

@@ -52,15 +52,12 @@ func (s SyncNames) String() string {
 
 // quoteSyncName quotes all names but "*" and those in lower case that no major reads as something else.
 func quoteSyncName(name string) string {
-	plain := name == "*" || name != "" && spanOf(name, syncStart) > 0 && spanOf(name, syncStart+decimalDigits) == len(name) &&
-		fold(name) == name && name != "any" && name != "first"
-	if plain {
+	word := spanOf(name, letters) > 0 && spanOf(name, letters+decimalDigits) == len(name)
+	if name == "*" || word && fold(name) == name && name != "any" && name != "first" {
 		return name
 	}
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
-
-const syncStart = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
 // ParseSyncNames reads a value of synchronous_standby_names as a major does: a list of names, from 9.6 on also N (names), and
 // from 10 on FIRST N (names) and ANY N (names). The error is a [*ValueError], also for 9.0, which has no such parameter.
@@ -206,12 +203,8 @@ func (x *syncScanner) next() {
 		x.take(syncName, 1)
 	case spanOf(x.rest, decimalDigits) > 0:
 		x.take(syncNumber, spanOf(x.rest, decimalDigits))
-	case isSyncStart(c):
-		end := 1
-		for end < len(x.rest) && isSyncPart(x.rest[end]) {
-			end++
-		}
-		x.take(syncName, end)
+	case identifierLen(x.rest) > 0:
+		x.take(syncName, identifierLen(x.rest))
 		if word := fold(x.text); x.keywords && (word == "any" || word == "first") {
 			x.kind = syncKeyword
 		}
@@ -223,10 +216,6 @@ func (x *syncScanner) next() {
 func (x *syncScanner) take(kind syncToken, n int) {
 	x.kind, x.text, x.rest = kind, x.rest[:n], x.rest[n:]
 }
-
-func isSyncStart(c byte) bool { return c >= 0x80 || strings.IndexByte(syncStart, c) >= 0 }
-
-func isSyncPart(c byte) bool { return isSyncStart(c) || c == '$' || '0' <= c && c <= '9' }
 
 // cAtoi is atoi, which the server uses: what exceeds 32 bits is cut.
 func cAtoi(digits string) int {

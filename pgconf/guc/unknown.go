@@ -1,12 +1,6 @@
 package guc
 
-import (
-	"strings"
-
-	"github.com/understudy-ha/understudy/pgconf"
-)
-
-func commaList(words []string) string { return strings.Join(words, ", ") }
+import "github.com/understudy-ha/understudy/pgconf"
 
 // unknown returns the error for a name that a major does not have.
 func unknown(m pgconf.Major, name string) error {
@@ -42,30 +36,35 @@ func similar(m pgconf.Major, name string) string {
 	if len(name) > maxName {
 		return ""
 	}
-	best, found := 1+len(name)/4, ""
-	for _, p := range Params(m) {
-		if d := distance(name, fold(p.Name), best); d < best || d == best && found == "" {
-			best, found = d, p.Name
+	limit, found := min(3, 1+len(name)/4), ""
+	for _, candidate := range catalogue().names {
+		d := distance(name, candidate, limit)
+		if d > limit || d == limit && found != "" {
+			continue
+		}
+		if e := catalogue().find(candidate, m); e != nil {
+			limit, found = d, e.param.Name
 		}
 	}
 	return found
 }
 
-// maxName is the length up to which names are compared with those of the catalogue.
+// maxName is the length of the longest name that is compared with those of the catalogue.
 const maxName = 63
 
-// distance counts the insertions, deletions, replacements and swaps of neighbours that make b of a. It may stop with a
-// larger number once it exceeds limit.
+// distance counts the insertions, deletions, replacements and swaps of neighbours that make b of a. More than limit is
+// limit+1, and takes less time.
 func distance(a, b string, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1
 	}
-	var older, old, row [maxName + 2]int
+	var older, old, row [maxName + 1]int
 	for j := range len(b) + 1 {
 		old[j] = j
 	}
 	for i := range len(a) {
 		row[0] = i + 1
+		least := row[0]
 		for j := range len(b) {
 			cost := 1
 			if a[i] == b[j] {
@@ -75,6 +74,10 @@ func distance(a, b string, limit int) int {
 			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
 				row[j+1] = min(row[j+1], older[j-1]+1)
 			}
+			least = min(least, row[j+1])
+		}
+		if least > limit {
+			return limit + 1
 		}
 		older, old = old, row
 	}

@@ -102,13 +102,13 @@ func Validate(m pgconf.Major, name, value string) error {
 // Parse reads a value for the parameter, as the function [Parse].
 func (p Param) Parse(value string) (Value, error) {
 	if p.Context == Internal {
-		return Value{}, p.refuse(errInternal)
+		return Value{}, p.refuse(errReadOnly)
 	}
 	v := Value{kind: p.Type, unit: p.Unit, octal: octalModes[p.Name]}
 	var err error
 	switch p.Type {
 	case Bool:
-		err = v.parseBool(value)
+		v.number, err = parseBool(value)
 	case Enum:
 		word, ok := p.value(value)
 		v.text = word.Shown
@@ -128,7 +128,7 @@ func (p Param) Parse(value string) (Value, error) {
 		err = errRange
 	}
 	if check := checks[fold(p.Name)]; err == nil && check != nil {
-		err = check(p, &v)
+		v, err = check(p, v)
 	}
 	if err != nil {
 		return Value{}, p.refuse(err)
@@ -139,22 +139,28 @@ func (p Param) Parse(value string) (Value, error) {
 // octalModes are the file modes, which SHOW prints in octal.
 var octalModes = map[string]bool{"log_file_mode": true, "unix_socket_permissions": true, "data_directory_mode": true}
 
-// parseBool reads what parse_bool_with_len of the server accepts: any case, and unique prefixes of the words.
-func (v *Value) parseBool(s string) error {
+// parseBool reads what parse_bool_with_len of the server accepts: any case, and unique prefixes of the words. True is 1.
+func parseBool(s string) (float64, error) {
 	s = fold(s)
 	prefix := func(word string) bool { return s != "" && strings.HasPrefix(word, s) }
 	switch {
 	case prefix("true"), prefix("yes"), s == "on", s == "1":
-		v.number = 1
+		return 1, nil
 	case prefix("false"), prefix("no"), s == "off", s == "of", s == "0":
-	default:
-		return errNotBool
+		return 0, nil
 	}
-	return nil
+	return 0, errNotBool
 }
 
-// isCustom reports whether a name has the dot of an extension's parameter: class.name.
+// isCustom reports whether a name is that of an extension's parameter: two or more identifiers with dots between them, as
+// valid_custom_variable_name of the server checks from 14 on. A file holds names with one dot only.
 func isCustom(name string) bool {
-	class, rest, dotted := strings.Cut(name, ".")
-	return dotted && class != "" && rest != ""
+	parts := 0
+	for part := range strings.SplitSeq(name, ".") {
+		if !isIdentifier(part) {
+			return false
+		}
+		parts++
+	}
+	return parts > 1
 }
