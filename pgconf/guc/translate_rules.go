@@ -41,13 +41,13 @@ var conversions = map[string]func(t Translation, value string) change{
 }
 
 func isTrue(value string) bool {
-	var v Value
-	return v.parseBool(value) == nil && v.number == 1
+	n, err := parseBool(value)
+	return err == nil && n == 1
 }
 
 func isBool(value string) bool {
-	var v Value
-	return v.parseBool(value) == nil
+	_, err := parseBool(value)
+	return err == nil
 }
 
 func turnWALLevel(t Translation, value string) change {

@@ -18,7 +18,7 @@ func TestUnknown(t *testing.T) {
 		want  string
 	}{
 		{17, "shared_bufers", `unknown parameter "shared_bufers": did you mean shared_buffers?`},
-		{17, "wokr_mem", `unknown parameter "wokr_mem": did you mean work_mem?`},
+		{17, "work_mme", `unknown parameter "work_mme": did you mean work_mem?`},
 		{17, "Listen_Adresses", `unknown parameter "Listen_Adresses": did you mean listen_addresses?`},
 		{17, "prt", `unknown parameter "prt": did you mean port?`},
 		{17, "xyzzy", `unknown parameter "xyzzy"`},
