@@ -19,8 +19,8 @@ const (
 //
 // If the file has no such block, it is appended, so that it wins over everything above; one that is there stays where it is.
 // Of each setting only Name and Value count. The same block twice changes nothing; lines that are right already stay
-// as they are. A marker names the tool or purpose the block belongs to; it is a text without control bytes and blanks
-// around it.
+// as they are. What other edits do inside a block lasts until the next SetBlock. A marker names the tool or purpose the
+// block belongs to; it is a text without control bytes, and without blanks around it.
 //
 // later are the settings below the block that overrule one in it, and the include directives below it, whose files may.
 // To put the block at the end again, remove it first.

@@ -15,8 +15,9 @@ import (
 func (f *File) Diff() string { return f.diff(func(text string) string { return text }) }
 
 // DiffHiding is [File.Diff] for people to look at: of each line that is about a parameter for which hide is true, commented
-// out or not, what follows the name is shown as '***'. hide is asked with names folded to lower case; [MayHoldSecret] will do.
-// The result is no patch any more. What prose in comments says cannot be known, and is shown.
+// out or not, what follows the name is shown as '***', and so are lines that are not valid. hide is asked with names folded
+// to lower case; [MayHoldSecret] will do. The result is no patch any more. What prose in comments says cannot be known,
+// and is shown.
 func (f *File) DiffHiding(hide func(name string) bool) string {
 	return f.diff(func(text string) string {
 		var b strings.Builder
@@ -66,19 +67,21 @@ func (f *File) diff(show func(text string) string) string {
 }
 
 // hidden returns a line without what follows the name at its front, if hide says so. Lines that are commented out, by
-// however many # and blanks, and lines that are not valid have names too.
+// however many # and blanks, have names too. A line that is not valid may be about anything, and is hidden from the first word on.
 func hidden(raw string, hide func(name string) bool) string {
-	at := len(raw) - len(strings.TrimLeft(raw, " \t\r#"))
-	end := span(raw, at, nameBytes)
-	if at == end || !hide(fold(raw[at:end])) {
+	at := len(raw) - len(strings.TrimLeft(raw, " \t\r#\uFEFF"))
+	end := len(strings.TrimRight(raw, "\r\n"))
+	if _, bad := parseLine(raw); bad.msg == "" {
+		name := span(raw, at, nameBytes)
+		if at == name || !hide(fold(raw[at:name])) {
+			return raw
+		}
+		at = len(raw) - len(strings.TrimLeft(raw[name:], " \t\r="))
+	}
+	if at >= end {
 		return raw
 	}
-	content := strings.TrimRight(raw, "\r\n")
-	value := len(content) - len(strings.TrimLeft(content[end:], " \t\r="))
-	if value == len(content) {
-		return raw
-	}
-	return raw[:value] + "'***'" + raw[len(content):]
+	return raw[:at] + "'***'" + raw[end:]
 }
 
 // MayHoldSecret reports whether values of a parameter may hold a password or key: connection strings, shell commands,

@@ -127,27 +127,39 @@ func applyDiff(t testing.TB, text, diff string) string {
 
 func TestDiffHiding(t *testing.T) {
 	const marker = "s3cr3t"
-	f, err := pgconf.Parse("f", []byte("primary_conninfo = '"+marker+"' # "+marker+"\n"+
+	f, err := pgconf.Parse("f", []byte("\uFEFF primary_conninfo = '"+marker+"'\nprimary_conninfo = '"+marker+"' # "+marker+"\n"+
 		"# primary_conninfo = '"+marker+"'\n  ##\tPrimary_Conninfo '"+marker+"'\r\nport = 5432\n"+
-		"primary_conninfo\nx.vault_token = '"+marker+"'\n"+
-		"primary_conninfo=host=a password="+marker)) // not valid, and without a line end
+		"# primary_conninfo \nx.vault_token = '"+marker+"'\n\n#\n"+
+		" x = 'of two lines\n  "+marker+"'\nprimary_conninfo=host=a password="+marker)) // not valid, and without a line end
 	require.Error(t, err)
 	require.NoError(t, f.Set("port", "5433"))
 	require.NoError(t, f.Set("primary_conninfo", marker+"2"))
 	require.NoError(t, f.SetKeeping("ssl_passphrase_command", marker))
 	require.Contains(t, f.Diff(), marker)
-	require.Equal(t, "--- f\n+++ f\n@@ -1,7 +1,8 @@\n"+
+	require.Equal(t, "--- f\n+++ f\n@@ -1,12 +1,13 @@\n"+
+		" \uFEFF '***'\n"+
 		"-primary_conninfo = '***'\n"+
 		"+primary_conninfo = '***'\n"+
 		" # primary_conninfo = '***'\n"+
 		"   ##\tPrimary_Conninfo '***'\r\n"+
 		"-port = 5432\n"+
 		"+port = 5433\n"+
-		" primary_conninfo\n"+
+		" # primary_conninfo \n"+
 		" x.vault_token = '***'\n"+
-		"-primary_conninfo='***'\n\\ No newline at end of file\n"+
-		"+primary_conninfo='***'\n"+
+		" \n #\n"+
+		"  '***'\n   '***'\n"+
+		"-'***'\n\\ No newline at end of file\n"+
+		"+'***'\n"+
 		"+ssl_passphrase_command = '***'\n", f.DiffHiding(pgconf.MayHoldSecret))
+
+	f, err = pgconf.Parse("f", []byte("\uFEFFprimary_conninfo = '"+marker+"'\n"))
+	require.Error(t, err)
+	require.NoError(t, f.Set("a", "1"))
+	require.NotContains(t, f.DiffHiding(pgconf.MayHoldSecret), marker)
+
+	f, err = pgconf.Parse("f", []byte("primary_conninfo = 'x'\n"))
+	require.NoError(t, err)
+	require.NoError(t, f.Set("primary_conninfo", "y"))
 	require.Equal(t, f.Diff(), f.DiffHiding(func(string) bool { return false }))
 }
 

@@ -42,6 +42,8 @@ func TestSet(t *testing.T) {
 		"uncomment_quoted":        {"#listen_addresses = 'localhost'\t# what\n", "listen_addresses", "*", "listen_addresses = '*'\t\t# what\n"},
 		"uncomment_same":          {"x = 1\r\n#port = 5432\r\n", "port", "5432", "x = 1\r\nport = 5432\r\n"},
 		"uncomment_indented":      {"  #port = 5432", "port", "5432", "  port = 5432"},
+		"uncomment_underscore":    {"#_x.y = 1\n", "_x.y", "2", "_x.y = 2\n"},
+		"uncomment_other_letters": {"#é = 1\n", "é", "2", "é = 2\n"},
 		"uncomment_other_case":    {"#DateStyle = 'iso'\n", "datestyle", "sql", "DateStyle = 'sql'\n"},
 		"not_if_set":              {"#a = 1\na = 2\n", "a", "1", "#a = 1\na = 1\n"},
 		"not_prose":               {"#a = 1 is the default\n", "a", "2", "#a = 1 is the default\na = '2'\n"},
