@@ -13,7 +13,10 @@ import (
 
 // hbaCommands are the verbs for pg_hba.conf.
 type hbaCommands struct {
-	List hbaList `cmd:"" help:"List the rules of a pg_hba.conf and of all files that it names, and its errors, as the view pg_hba_file_rules shows them."`
+	Match hbaMatch `cmd:"" help:"Say which rule decides for a connection, and why not those before it."`
+	Add   hbaAdd   `cmd:"" help:"Add a record where it takes effect, unless its connections already get what it says."`
+	Lint  hbaLint  `cmd:"" help:"Judge the rules: who gets in who should not, what is never reached, what does not mean what it says."`
+	List  hbaList  `cmd:"" help:"List the rules of a pg_hba.conf and of all files that it names, and its errors, as the view pg_hba_file_rules shows them."`
 }
 
 // hbaSource is embedded in every verb that reads a pg_hba.conf with the files it names.
