@@ -35,6 +35,7 @@ const (
 type commands struct {
 	Diff      diffCommand      `cmd:"" help:"Compare what two configurations mean, and say what a running server needs: nothing, a reload or a restart."`
 	Translate translateCommand `cmd:"" help:"Rewrite a configuration for another major version: names, units, words; recovery.conf into its new place."`
+	Param     paramCommand     `cmd:"" help:"Explain a parameter: its type, unit, bounds, default, what a change needs, and what other majors do differently."`
 	HBA       hbaCommands      `cmd:"" name:"hba" help:"Work with pg_hba.conf, which says who may connect from where and how."`
 }
 

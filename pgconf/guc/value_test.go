@@ -136,3 +136,119 @@ func TestParseNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestParseOldNumbers: majors that no server judges here.
+func TestParseOldNumbers(t *testing.T) {
+	for _, v := range []struct {
+		major             pgconf.Major
+		name, value, want string
+	}{
+		{pgconf.V9_6, "max_wal_size", "64", "64"}, // segments of 16 MB
+		{pgconf.V9_6, "max_wal_size", "100MB", "6"},
+		{pgconf.V9_6, "max_wal_size", "33MB", "2"},
+		{pgconf.V9_6, "max_wal_size", "15MB", refused},
+		{pgconf.V9_5, "max_wal_size", "1GB", "64"},
+		{pgconf.V9_5, "max_wal_size", "1TB", "65536"},
+		{pgconf.V9_5, "max_wal_size", "32768kB", "2"},
+		{pgconf.V9_4, "work_mem", "1TB", "1073741824"},
+		{pgconf.V9_3, "work_mem", "1TB", refused},
+		{pgconf.V9_0, "work_mem", "1GB", "1048576"},
+		{pgconf.V9_0, "work_mem", "65536B", refused},
+		{pgconf.V9_0, "work_mem", "100.5", refused},
+		{pgconf.V9_0, "statement_timeout", "1d", "86400000"},
+		{pgconf.V9_0, "statement_timeout", "1000us", refused},
+		{pgconf.V9_0, "archive_mode", "always", refused},
+		{pgconf.V9_4, "archive_mode", "on", "on"},
+		{pgconf.V9_1, "synchronous_commit", "remote_write", refused},
+		{pgconf.V9_1, "synchronous_commit", "yes", "on"},
+		{pgconf.V9_5, "wal_level", "replica", refused},
+		{pgconf.V9_6, "wal_level", "archive", "replica"},
+		{pgconf.V9_6, "password_encryption", "on", "on"},
+		{pgconf.V9_4, "autovacuum_work_mem", "64", "1024"},
+		{pgconf.V9_1, "wal_buffers", "0", "4"},
+		{pgconf.V9_0, "wal_buffers", "0", refused},
+		{pgconf.V9_6, "application_name", "é", "??"},
+	} {
+		got := refused
+		if value, err := guc.Parse(v.major, v.name, v.value); err == nil {
+			got = value.Setting()
+		}
+		require.Equal(t, v.want, got, "%s: %s = %q", v.major, v.name, v.value)
+	}
+	v, err := guc.Parse(pgconf.V9_6, "max_wal_size", "100MB")
+	require.NoError(t, err)
+	require.Equal(t, "96MB", v.String())
+}
+
+func TestValue(t *testing.T) {
+	v, err := guc.Parse(17, "work_mem", "1GB")
+	require.NoError(t, err)
+	same, err := guc.Parse(17, "WORK_MEM", " 1024 MB ")
+	require.NoError(t, err)
+	require.Equal(t, v, same)
+	n, ok := v.Number()
+	require.True(t, ok)
+	require.InEpsilon(t, 1<<20, n, 0)
+	_, ok = v.Bool()
+	require.False(t, ok)
+	v, err = guc.Parse(17, "fsync", "TRUE")
+	require.NoError(t, err)
+	on, ok := v.Bool()
+	require.True(t, on && ok)
+	_, ok = v.Number()
+	require.False(t, ok)
+	v, err = guc.Parse(17, "log_file_mode", "0640")
+	require.NoError(t, err)
+	require.Equal(t, "0640", v.String())
+	require.Equal(t, "416", v.Setting())
+	require.Equal(t, guc.Value{}, guc.Value{})
+	v, err = guc.Parse(17, "random_page_cost", "1.23456789")
+	require.NoError(t, err)
+	require.Equal(t, "1.23457", v.String())
+	require.Equal(t, "1.23456789", v.Setting())
+}
+
+// TestErrorsKeepSecrets: no error says what was written.
+func TestErrorsKeepSecrets(t *testing.T) {
+	const secret = "s3cr3t"
+	refusals := map[guc.Refusal]bool{}
+	for _, p := range guc.Params(17) {
+		for _, value := range []string{secret, "1 " + secret, "'" + secret, secret + ",", "1.5", "-99999999999"} {
+			_, err := p.Parse(value)
+			if err == nil {
+				continue
+			}
+			require.NotContains(t, err.Error(), secret)
+			var refused *guc.ValueError
+			require.ErrorAs(t, err, &refused)
+			require.NotEmpty(t, refused.Hint)
+			require.Equal(t, p, refused.Param)
+			refusals[refused.Kind] = true
+		}
+	}
+	for kind := guc.NotBool; kind <= guc.BadSyntax; kind++ {
+		require.Equal(t, kind != guc.NotWhole, refusals[kind], "%d", kind)
+	}
+}
+
+func TestHints(t *testing.T) {
+	for _, c := range []struct {
+		major             pgconf.Major
+		name, value, want string
+	}{
+		{17, "work_mem", "1gb", "unknown unit; takes TB, GB, MB, kB, B (upper and lower case matter), or a bare number of kB"},
+		{10, "statement_timeout", "1us", "unknown unit; takes d, h, min, s, ms (upper and lower case matter), or a bare number of ms"},
+		{17, "work_mem", "1kB", "out of range; takes 64kB to 2147483647kB"},
+		{17, "port", "0", "out of range; takes 1 to 65535"},
+		{17, "port", "1kB", "takes a number without unit"},
+		{17, "seq_page_cost", "-1", "out of range; takes 0 to the largest number"},
+		{11, "work_mem", "1.5GB", "takes whole numbers only, before 12"},
+		{17, "fsync", "o", "not a boolean; use on or off"},
+		{17, "block_size", "8192", "no file can set it; remove the line"},
+		{17, "DateStyle", "iso, sql", "the words contradict each other"},
+		{17, "notify_buffers", "17", "takes multiples of 16 blocks, which are 128kB"},
+		{17, "port", "many", "not a number"},
+	} {
+		require.EqualError(t, guc.Validate(c.major, c.name, c.value), c.name+": "+c.want)
+	}
+}
