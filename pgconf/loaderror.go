@@ -43,10 +43,12 @@ type LoadError struct {
 }
 
 // Error returns "file:line:col: message", and the way to the file if it was included.
-func (p *LoadError) Error() string {
-	text := p.Place.String() + ": " + p.Msg
+func (p *LoadError) Error() string { return p.Place.String() + ": " + p.Text() }
+
+// Text returns what Error does, without the place.
+func (p *LoadError) Text() string {
 	if len(p.Via) == 0 {
-		return text
+		return p.Msg
 	}
 	var from []string
 	for i := len(p.Via) - 1; i >= 0; i-- {
@@ -56,7 +58,7 @@ func (p *LoadError) Error() string {
 		}
 		from = append(from, fmt.Sprintf("from %s:%d", p.Via[i].File, p.Via[i].Line))
 	}
-	return text + " (included " + strings.Join(from, ", ") + ")"
+	return p.Msg + " (included " + strings.Join(from, ", ") + ")"
 }
 
 // Unwrap returns Err.

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
@@ -15,8 +17,8 @@ type writeFlag struct {
 	Write bool `short:"w" help:"Make the change. Without it, the change is shown as a diff and nothing is written."`
 }
 
-// finish shows a change to the file at path as diff, or makes it if the user said so. before is what was read; if the file has
-// other content by now, nothing is written.
+// finish shows a change to the file at path as diff, or makes it if the user said so. before is what was read, nil if there is no
+// file yet; if the file has other content by now, nothing is written.
 func (w writeFlag) finish(out *streams, path string, before, after []byte, diff string) error {
 	if bytes.Equal(before, after) {
 		fmt.Fprintf(out.Err, "%s: nothing to change\n", path)
@@ -27,7 +29,7 @@ func (w writeFlag) finish(out *streams, path string, before, after []byte, diff 
 		return err
 	}
 	now, err := os.ReadFile(path)
-	if err != nil {
+	if err != nil && !(before == nil && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
 	if !bytes.Equal(now, before) {

@@ -33,6 +33,11 @@ const (
 
 // commands are the verbs; each is in the file named for it.
 type commands struct {
+	Get       getCommand       `cmd:"" help:"Print what a server uses for parameters: the last setting of its files, or the command line's."`
+	Set       setCommand       `cmd:"" help:"Set parameters where they are set now: in postgresql.conf, or a file that it includes."`
+	Unset     unsetCommand     `cmd:"" help:"Comment parameters out in all files, so that the defaults count."`
+	Check     checkCommand     `cmd:"" help:"Say what is wrong with the configuration of servers."`
+	Effective effectiveCommand `cmd:"" help:"List all parameters that are set, where, and what they overrule."`
 	Diff      diffCommand      `cmd:"" help:"Compare what two configurations mean, and say what a running server needs: nothing, a reload or a restart."`
 	Translate translateCommand `cmd:"" help:"Rewrite a configuration for another major version: names, units, words; recovery.conf into its new place."`
 	Param     paramCommand     `cmd:"" help:"Explain a parameter: its type, unit, bounds, default, what a change needs, and what other majors do differently."`

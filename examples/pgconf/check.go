@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/guc"
+)
+
+type checkCommand struct {
+	configSource
+	File   []string `arg:"" type:"path" help:"Main files of servers, postgresql.conf."`
+	JSON   bool     `name:"json" help:"Print an array of objects with file, line, column, severity, rule and message."`
+	Strict bool     `help:"Take warnings for problems."`
+}
+
+// finding is something that a check found.
+type finding struct {
+	File     string       `json:"file"`
+	Line     int          `json:"line"`   // 0 for no line in particular
+	Column   int          `json:"column"` // 0 for the whole line
+	Severity guc.Severity `json:"severity"`
+	Rule     string       `json:"rule"`
+	Message  string       `json:"message"`
+}
+
+func newFinding(at pgconf.Place, severity guc.Severity, rule, message string) finding {
+	return finding{at.File, at.Line, at.Col, severity, rule, message}
+}
+
+func (f finding) String() string {
+	return fmt.Sprintf("%s: %s: %s", pgconf.Place{File: f.File, Line: f.Line, Col: f.Column}, f.Severity, f.Message)
+}
+
+// Run prints what is wrong with configurations: what a server cannot read, what it would refuse, and what it would regret.
+func (k *checkCommand) Run(out *streams) error {
+	all := []finding{}
+	var errs []error
+	for _, name := range k.File {
+		c, err := k.load(name)
+		if c == nil || c.File(c.Main()) == nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, k.findings(c)...)
+	}
+	worst := guc.Info
+	for _, f := range all {
+		worst = max(worst, f.Severity)
+		if !k.JSON {
+			fmt.Fprintln(out.Out, f)
+		}
+	}
+	if k.JSON {
+		errs = append(errs, printJSON(out, all))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if worst == guc.Error || worst == guc.Warning && k.Strict {
+		return errNo
+	}
+	return nil
+}
+
+// findings checks one configuration.
+func (k *checkCommand) findings(c *pgconf.Config) []finding {
+	var all []finding
+	var unread pgconf.LoadErrors
+	errors.As(c.Err(), &unread)
+	for _, e := range unread {
+		all = append(all, newFinding(e.Place, guc.Error, "unreadable", e.Text()))
+	}
+	settings := append(c.Entries(), c.Args()...)
+	last := map[string]int{}
+	for i, s := range settings {
+		last[s.Spelling] = i
+	}
+	for i, s := range settings {
+		err := guc.Validate(c.Major(), s.Name, s.Value)
+		switch {
+		case err == nil:
+		case i == last[s.Spelling] || errors.Is(err, guc.ErrUnknown):
+			all = append(all, newFinding(s.Place(), guc.Error, "refused", err.Error()))
+		default: // the server does not look at it
+			all = append(all, newFinding(s.Place(), guc.Warning, "refused", err.Error()+"; a later line overrules it"))
+		}
+	}
+	for _, p := range guc.Check(guc.Situation{
+		Major: c.Major(), Settings: settings, Standby: exists(filepath.Join(c.DataDir(), "standby.signal")),
+	}) {
+		at := pgconf.Place{File: c.Main()}
+		for _, s := range p.Settings {
+			if s.Line > 0 {
+				at = s.Place()
+				break
+			}
+		}
+		all = append(all, newFinding(at, p.Severity, string(p.Code), p.Message+"; "+p.Remedy))
+	}
+	return all
+}
