@@ -1,6 +1,7 @@
 package conninfo
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,6 +27,14 @@ type HostPort struct {
 // serves all of them, an empty element means the default, and other lists of different lengths are an error, a
 // [*OptionError]. A hostaddr must be an address.
 func (i Info) Hosts() ([]HostPort, error) {
+	servers, err := i.servers()
+	if err != nil {
+		return nil, err
+	}
+	return servers, nil
+}
+
+func (i Info) servers() ([]HostPort, *OptionError) {
 	hosts, addrs, ports := i.list("host"), i.list("hostaddr"), i.list("port")
 	n := max(len(hosts), 1)
 	if len(addrs) > 0 {
@@ -38,7 +47,7 @@ func (i Info) Hosts() ([]HostPort, error) {
 	}
 	servers := make([]HostPort, n)
 	for k := range servers {
-		var err error
+		var err *OptionError
 		if servers[k], err = hostPort(element(hosts, k), element(addrs, k), element(ports, k)); err != nil {
 			return nil, err
 		}
@@ -63,9 +72,10 @@ func element(list []string, k int) string {
 	return list[min(k, len(list)-1)]
 }
 
-func hostPort(host, addr, port string) (h HostPort, err error) {
-	h = HostPort{Host: host, Port: DefaultPort}
+func hostPort(host, addr, port string) (HostPort, *OptionError) {
+	h := HostPort{Host: host, Port: DefaultPort}
 	if addr != "" {
+		var err error
 		if h.Addr, err = netip.ParseAddr(addr); err != nil {
 			return h, &OptionError{Keyword: "hostaddr", Msg: "not an IP address; names belong into host"}
 		}
@@ -125,6 +135,11 @@ func (h HostPort) canonical() string {
 		return path.Clean(h.Host)
 	}
 	return strings.TrimSuffix(strings.ToLower(h.Host), ".")
+}
+
+// compare orders servers so that the same ones come together.
+func (h HostPort) compare(o HostPort) int {
+	return cmp.Or(cmp.Compare(h.Port, o.Port), strings.Compare(h.canonical(), o.canonical()), h.Addr.Compare(o.Addr))
 }
 
 // Server returns the server if the connection string names exactly one; false if it names none, several, or one that is not

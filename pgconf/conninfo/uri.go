@@ -235,7 +235,8 @@ func (i Info) authority() (text string, host, port bool) {
 	if len(hosts) > 1 && !withPort {
 		return "", false, false // the commas would be read as a list of ports, which PGPORT could not fill any more
 	}
-	port = portList != "" && (len(ports) == len(hosts) || len(ports) == 1)
+	_, err := i.servers()
+	port = portList != "" && (len(ports) == len(hosts) || len(ports) == 1 && err == nil)
 	for n, h := range hosts {
 		if n > 0 {
 			text += ","

@@ -189,8 +189,7 @@ func (i Info) badServers(key string, major pgconf.Major) *OptionError {
 	if value, _ := i.Get(key); major < 10 && strings.Contains(value, ",") {
 		return &OptionError{Keyword: key, Msg: "a list, which libpq knows from 10 on; PostgreSQL " + major.String() + " takes it for one name"}
 	}
-	var err *OptionError
-	if _, e := i.Hosts(); errors.As(e, &err) && err.Keyword == key {
+	if _, err := i.servers(); err != nil && err.Keyword == key {
 		return err
 	}
 	return nil
