@@ -55,8 +55,8 @@ func ExamplePassEntry() {
 }
 
 func ExampleParsePassfile() {
-	entries, err := conninfo.ParsePassfile(".pgpass", []byte("# ours\n*:*:*:replicator:secret\ndb1:5432:app:alice:a:b\n"))
-	fmt.Println(entries)
+	f, err := conninfo.ParsePassfile(".pgpass", []byte("# ours\n*:*:*:replicator:secret\ndb1:5432:app:alice:a:b\n"))
+	fmt.Println(f.Entries())
 	fmt.Println(err)
 	// Output:
 	// [*:*:*:replicator:********]

@@ -44,8 +44,8 @@ func FuzzPassfile(f *testing.F) {
 			return
 		}
 		got, err := conninfo.ParsePassfile("f", []byte("#\n"+text+"\nh:1:d:u:p\n"))
-		if err != nil || len(got) != 2 || got[0] != want {
-			t.Fatalf("%q: %v, %d entries", text, err, len(got))
+		if entries := got.Entries(); err != nil || len(entries) != 2 || entries[0] != want {
+			t.Fatalf("%q: %v, %d entries", text, err, len(entries))
 		}
 	})
 }

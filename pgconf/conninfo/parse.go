@@ -86,14 +86,20 @@ type builder struct {
 
 const indexFrom = 64
 
+// find returns the place of a keyword, -1 if it is not there.
+func (b *builder) find(key string) int {
+	if len(b.pairs) < indexFrom {
+		return Info{b.pairs}.find(key)
+	}
+	if at, ok := b.index[key]; ok {
+		return at
+	}
+	return -1
+}
+
 func (b *builder) set(key, value string) {
 	key, value = canonical(key, value)
-	at, ok := b.index[key]
-	if len(b.pairs) < indexFrom {
-		at = Info{b.pairs}.find(key)
-		ok = at >= 0
-	}
-	if ok {
+	if at := b.find(key); at >= 0 {
 		b.pairs[at].value = value
 		return
 	}

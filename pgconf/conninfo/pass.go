@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-
-	"github.com/understudy-ha/understudy/pgconf"
 )
 
 // Any in a field of a [PassEntry] other than the password matches every value.
@@ -76,63 +74,3 @@ func (e PassEntry) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // MarshalText returns String, for encoders such as encoding/json.
 func (e PassEntry) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
-
-// ParsePassfile reads a .pgpass file and returns its entries in order; blank lines and comments are skipped. The name
-// serves error messages only. It is stricter than libpq, which passes over lines it cannot use and cuts a password at
-// a colon without backslash: such lines, and a literal * as a field, are errors. The error is a
-// [pgconf.SyntaxErrors] without any text of the file, and comes with the entries of the good lines.
-func ParsePassfile(name string, b []byte) ([]PassEntry, error) {
-	var entries []PassEntry
-	var errs pgconf.SyntaxErrors
-	n := 0
-	for raw := range strings.Lines(string(b)) {
-		n++
-		text := strings.TrimSuffix(strings.TrimSuffix(raw, "\n"), "\r")
-		if text == "" || text[0] == '#' {
-			continue
-		}
-		e, col, msg := parsePassEntry(text)
-		if msg != "" {
-			errs.Add(&pgconf.SyntaxError{File: name, Line: n, Col: col, Msg: msg})
-			continue
-		}
-		entries = append(entries, e)
-	}
-	return entries, errs.Err()
-}
-
-// parsePassEntry returns a column and message if s is not an entry.
-func parsePassEntry(s string) (e PassEntry, col int, msg string) {
-	if i := strings.IndexByte(s, 0); i >= 0 {
-		return e, i + 1, "NUL byte; remove it"
-	}
-	at := 0
-	for i, f := range e.fields() {
-		start := at
-		*f.value, at = passFieldAt(s, at)
-		switch {
-		case i < 4 && at == len(s):
-			return e, at + 1, "too few fields; an entry is host:port:database:user:password"
-		case i == 4 && at < len(s):
-			return e, at + 1, `a colon in the password needs a backslash, as \:`
-		case *f.value == Any && i < 4 && at-start > 1:
-			return e, start + 1, "a literal * in place of a name is not supported"
-		case *f.value == "":
-			return e, start + 1, "empty " + f.name + "; write * for any, and every entry needs a password"
-		}
-		at++
-	}
-	return e, 0, ""
-}
-
-// passFieldAt returns the field that begins at i, without its escapes, and the place of the colon after it or the end.
-func passFieldAt(s string, i int) (string, int) {
-	var b []byte
-	for ; i < len(s) && s[i] != ':'; i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
-		}
-		b = append(b, s[i])
-	}
-	return string(b), i
-}

@@ -33,7 +33,7 @@ func TestPassEntryText(t *testing.T) {
 			require.Equal(t, c.want, got)
 			back, err := conninfo.ParsePassfile("f", []byte("# comment\n\n"+got+"\r\n"))
 			require.NoError(t, err)
-			require.Equal(t, []conninfo.PassEntry{c.entry}, back)
+			require.Equal(t, []conninfo.PassEntry{c.entry}, back.Entries())
 		})
 	}
 	for name, e := range map[string]conninfo.PassEntry{
@@ -48,13 +48,13 @@ func TestPassEntryText(t *testing.T) {
 }
 
 func TestParsePassfile(t *testing.T) {
-	got, err := conninfo.ParsePassfile(".pgpass", []byte(strings.Join([]string{
+	f, err := conninfo.ParsePassfile(".pgpass", []byte(strings.Join([]string{
 		"#h:1:d:u:p", "", "h:1:d:u:p", "too:few:s3cr3t", `h\:1:d:u:s3cr3t`, "h:1:d:u:pa:s3cr3t", `\*:1:d:u:s3cr3t`, ":1:d:u:s3cr3t",
 		"h:1:d:u:", "h:1:d:u:s3cr3t\x00", `h\x:1:d:u:p\`, "   ", "h:2:d:u:p2\r",
 	}, "\n")))
 	require.Equal(t, []conninfo.PassEntry{
 		entry("h", "1", "d", "u", "p"), entry("hx", "1", "d", "u", `p\`), entry("h", "2", "d", "u", "p2"),
-	}, got)
+	}, f.Entries())
 	var errs pgconf.SyntaxErrors
 	require.ErrorAs(t, err, &errs)
 	var places [][2]int
@@ -65,7 +65,8 @@ func TestParsePassfile(t *testing.T) {
 	require.NotContains(t, err.Error(), "s3cr3t")
 	require.Contains(t, err.Error(), `.pgpass:6:11: a colon in the password needs a backslash, as \:`)
 
-	got, err = conninfo.ParsePassfile("f", nil)
+	f, err = conninfo.ParsePassfile("f", nil)
 	require.NoError(t, err)
-	require.Empty(t, got)
+	require.Empty(t, f.Entries())
+	require.Empty(t, f.Bytes())
 }
