@@ -36,9 +36,9 @@ func TestOracleHosts(t *testing.T) {
 	}
 	eachLibpq(t, func(t *testing.T, l libpq) {
 		paired, compared := 0, 0
-		socket := attempted.FindStringSubmatch(l.ask(t, "connect", nil, []string{"user=u"})[0].message)
+		socket := attempted.FindStringSubmatch(l.ask(t, "connect", []string{"user=u"})[0].message)
 		folder := path.Dir(socket[3] + socket[6])
-		for i, a := range l.ask(t, "connect", nil, texts) {
+		for i, a := range l.ask(t, "connect", texts) {
 			if l.major < 16 && strings.Contains(texts[i], "@") {
 				continue // no abstract sockets before 14; 14 and 15 show the rest of a longer name before
 			}

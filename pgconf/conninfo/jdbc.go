@@ -9,7 +9,10 @@ import (
 	"github.com/understudy-ha/understudy/pgconf"
 )
 
-const jdbcScheme = "jdbc:postgresql:"
+const (
+	jdbcScheme = "jdbc:postgresql:"
+	notUTF8    = "not UTF-8, which is all that a URL of pgjdbc can hold"
+)
 
 // properties are the keywords of libpq for which pgjdbc has a property that means the same and takes the same values. The
 // newest of them are sslNegotiation and channelBinding; an old pgjdbc passes over properties it does not know.
@@ -53,6 +56,10 @@ func (i Info) JDBC() (string, error) {
 		return "", OptionErrors{err}
 	}
 	database, _ := i.Get("dbname")
+	if !utf8.ValidString(database) {
+		errs.add(&OptionError{Keyword: "dbname", Msg: notUTF8})
+		database = ""
+	}
 	url := jdbcScheme + "//" + servers + "/" + escape(database, "")
 	separator := "?"
 	for _, p := range i.pairs {
@@ -137,7 +144,7 @@ func (p pair) property() (name, value string, err *OptionError) {
 		return lost("pgjdbc has no such property")
 	}
 	if !utf8.ValidString(p.value) {
-		return lost("not UTF-8, which is all that a URL of pgjdbc can hold")
+		return lost(notUTF8)
 	}
 	return name, p.value, nil
 }

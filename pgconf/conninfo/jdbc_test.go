@@ -172,6 +172,7 @@ func TestJDBCLosses(t *testing.T) {
 		"host=a sslmode=x":              {"jdbc:postgresql://a/", "sslmode"},
 		"host=a connect_timeout=x":      {"jdbc:postgresql://a/", "connect_timeout"},
 		"host=a client_encoding=latin1": {"jdbc:postgresql://a/", "client_encoding"},
+		"host=a dbname='\xff' user=u":   {"jdbc:postgresql://a/?user=u", "dbname"},
 		"host=a user='\xff'":            {"jdbc:postgresql://a/", "user"},
 		"host=a sslcrl=x passfile=y keepalives_idle=1 requirepeer=z fallback_application_name=f nope=1 user=u": {
 			"jdbc:postgresql://a/?user=u", "sslcrl passfile keepalives_idle requirepeer fallback_application_name nope",

@@ -77,7 +77,7 @@ func findLibpq() ([]libpq, error) {
 			continue
 		}
 		l := libpq{path: path, program: program}
-		answers, err := l.run("keywords", nil, nil)
+		answers, err := l.run("keywords", nil)
 		if err != nil {
 			return nil, err
 		}
@@ -94,18 +94,34 @@ func findLibpq() ([]libpq, error) {
 	return libs, nil
 }
 
-// ask hands strings to libpq, with nothing in the environment but env.
-func (l libpq) ask(t *testing.T, mode string, env []string, texts []string) []answer {
+// ask hands strings to libpq, with nothing in its environment.
+func (l libpq) ask(t *testing.T, mode string, texts []string) []answer {
 	t.Helper()
-	answers, err := l.run(mode, env, texts)
+	answers, err := l.run(mode, texts)
 	require.NoError(t, err)
 	require.Len(t, answers, len(texts))
 	return answers
 }
 
-func (l libpq) run(mode string, env, texts []string) ([]answer, error) {
+// askWith hands the same strings to libpq again and again, each time with a file of that content named by an environment variable.
+func (l libpq) askWith(t *testing.T, variable string, contents, texts []string) [][]answer {
+	t.Helper()
+	dir := t.TempDir()
+	var all []string
+	for n, content := range contents {
+		path := filepath.Join(dir, strconv.Itoa(n))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		all = append(append(all, "\x01"+variable+"="+path), texts...)
+	}
+	answers, err := l.run("connect", all)
+	require.NoError(t, err)
+	require.Len(t, answers, len(contents)*len(texts))
+	return slices.Collect(slices.Chunk(answers, len(texts)))
+}
+
+func (l libpq) run(mode string, texts []string) ([]answer, error) {
 	cmd := exec.Command(l.program, l.path, mode) //nolint:noctx // it ends with its input
-	cmd.Env = append([]string{"LC_ALL=C", "HOME=/nonexistent"}, env...)
+	cmd.Env = []string{"LC_ALL=C", "HOME=/nonexistent"}
 	cmd.Stdin = strings.NewReader(strings.Join(texts, "\x00") + "\x00")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

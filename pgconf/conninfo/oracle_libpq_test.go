@@ -34,7 +34,7 @@ func TestOracleParse(t *testing.T) {
 	texts := corpus(6000)
 	eachLibpq(t, func(t *testing.T, l libpq) {
 		accepted := 0
-		for i, a := range l.ask(t, "parse", nil, texts) {
+		for i, a := range l.ask(t, "parse", texts) {
 			info, err := conninfo.ParseFor(l.major, texts[i])
 			if a.message != "ok" {
 				require.Error(t, err, "%q: libpq says %s", texts[i], a.message)

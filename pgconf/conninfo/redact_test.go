@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 )
 
@@ -83,4 +84,74 @@ func TestPassEntryRedaction(t *testing.T) {
 	require.NotContains(t, out.String(), marker)
 	require.NotContains(t, out.String(), fmt.Sprintf("%x", marker))
 	require.Equal(t, "h:1:d:u:********", e.String())
+}
+
+// TestMarkerInEveryPlace puts the marker into every place of strings, files and values: no error shows it.
+func TestMarkerInEveryPlace(t *testing.T) {
+	var out bytes.Buffer
+	for _, text := range []string{
+		"host=h password='it\\'s' user=u", "host = h\tpassword=\\ x", "password=a b=c", "postgresql://u:p@[::1]:5,h/d?sslmode=%41&password=x&=&a=b=c",
+		"postgresql://u:%zz@h", "postgres://u:p @h/%00", "jdbc:postgresql://h:5,[::1]/d?password=a&b&sslmode=x&currentSchema=p&connectTimeout=y&c=%zz",
+	} {
+		for i := range len(text) + 1 {
+			for _, err := range parseAll(text[:i] + marker + text[i:]) {
+				fmt.Fprintf(&out, "%v %+v %#v\n", err, err, err)
+			}
+		}
+	}
+	for _, content := range []string{"[a]\npassword=x\nport\n = 1\nldap://x\n[b\n", "h:1:d:u:p:q\nh:1\n:1:d:u:p"} {
+		for i := range len(content) + 1 {
+			marked := []byte(content[:i] + marker + content[i:])
+			services, err := conninfo.ParseServiceFile("f", marked)
+			_, err2 := services.Lookup("a")
+			passwords, err3 := conninfo.ParsePassfile("f", marked)
+			fmt.Fprintln(&out, err, err2, err3)
+			show(t, &out, passwords)
+		}
+	}
+	require.NotContains(t, out.String(), marker)
+}
+
+// TestValueErrors: no value shows in what is wrong with it.
+func TestValueErrors(t *testing.T) {
+	var out bytes.Buffer
+	for _, k := range conninfo.Keywords(pgconf.Newest) {
+		info := new(conninfo.Info).With("host", "a,b").With(k.Name, marker+" \n")
+		_, err1 := info.For(pgconf.V9_0)
+		_, err2 := info.JDBC()
+		_, err3 := info.Hosts()
+		_, err4 := info.TargetSessionAttrs()
+		_, err5 := info.LoadBalanceHosts()
+		err6 := new(conninfo.ServiceFile).Ensure("a", info)
+		if k.Name == "service" {
+			info = info.Without(k.Name) // a name, which is shown
+		}
+		_, err7 := info.Expand()
+		fmt.Fprintln(&out, info.Validate(pgconf.Newest), err1, err2, err3, err4, err5, err6, err7)
+		show(t, &out, info.Validate(pgconf.V9_0))
+	}
+	require.NotContains(t, out.String(), marker)
+}
+
+func TestFileRedaction(t *testing.T) {
+	services, err := conninfo.ParseServiceFile("services", []byte("[a]\npassword="+marker+"\n"))
+	require.NoError(t, err)
+	passwords, err := conninfo.ParsePassfile("passwords", []byte("*:*:*:*:"+marker))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	for _, v := range []any{services, passwords, []any{services, passwords}, struct{ P *conninfo.Passfile }{passwords}} {
+		show(t, &out, v)
+	}
+	require.NotContains(t, out.String(), marker)
+	require.NotContains(t, out.String(), fmt.Sprintf("%x", marker))
+	require.Equal(t, `services: ["a"]`, services.String())
+	require.Equal(t, "passwords: 1 entries", fmt.Sprintf("%#v", passwords))
+}
+
+func TestRedacted(t *testing.T) {
+	info := new(conninfo.Info).With("host", "h").With("user", "u").With("password", marker).With("sslpassword", marker).With("scram_client_key", "")
+	url, _ := info.Redacted().JDBC()
+	require.Equal(t, "postgresql://u:********@h/?sslpassword=********&scram_client_key=", info.Redacted().URI())
+	require.NotContains(t, url+info.Redacted().Text(), marker)
+	require.Equal(t, info.String(), info.Redacted().Text())
 }

@@ -225,24 +225,31 @@ func (f *ServiceFile) Ensure(service string, want Info) error {
 			return err
 		}
 	}
-	switch have, err := f.Lookup(service); {
-	case errors.Is(err, ErrService):
-		if len(f.lines) > 0 {
-			f.lines = insertLine(f.lines, len(f.lines), "")
-		}
-		f.lines = insertLine(f.lines, len(f.lines), "["+service+"]")
-	case err != nil:
+	have, err := f.Lookup(service)
+	edited := ServiceFile{f.name, slices.Clone(f.lines)}
+	if errors.Is(err, ErrService) {
+		edited.addSection(service)
+	} else if err != nil {
 		return err
-	default:
-		want.pairs = slices.DeleteFunc(slices.Clone(want.pairs), func(p pair) bool {
-			value, ok := have.Get(p.key)
-			return ok && value == p.value
-		})
 	}
 	for _, p := range want.pairs {
-		f.set(service, p)
+		if value, ok := have.Get(p.key); !ok || value != p.value {
+			edited.set(service, p)
+		}
 	}
+	if _, err := edited.Lookup(service); err != nil {
+		return err // the last line had no line end, and no room for one
+	}
+	f.lines = edited.lines
 	return nil
+}
+
+// addSection adds an empty section at the end.
+func (f *ServiceFile) addSection(service string) {
+	if len(f.lines) > 0 {
+		f.lines = insertLine(f.lines, len(f.lines), "")
+	}
+	f.lines = insertLine(f.lines, len(f.lines), "["+service+"]")
 }
 
 // checkService says whether a pair can stand in a service file.

@@ -256,13 +256,13 @@ func escapeHost(h string) string {
 	return escape(h, "")
 }
 
-// escape percent-encodes all bytes but letters, digits, "-._~", and those that are also allowed.
+// escape percent-encodes all bytes but letters, digits, "-._~*", and those that are also allowed.
 func escape(s, also string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 || strings.IndexByte(also, c) >= 0 {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~*", c) >= 0 || strings.IndexByte(also, c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			b.Write([]byte{'%', hex[c>>4], hex[c&15]})

@@ -63,7 +63,7 @@ func TestOracleRender(t *testing.T) {
 	}
 	eachLibpq(t, func(t *testing.T, l libpq) {
 		read := 0
-		for i, a := range l.ask(t, "parse", nil, texts) {
+		for i, a := range l.ask(t, "parse", texts) {
 			if infos[i].Validate(l.major) != nil && a.message != "ok" {
 				continue // for keywords it does not know, as the other tests show
 			}

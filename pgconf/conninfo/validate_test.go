@@ -60,7 +60,7 @@ func TestOracleValidate(t *testing.T) {
 	}
 	eachLibpq(t, func(t *testing.T, l libpq) {
 		tried := 0
-		for i, a := range l.ask(t, "connect", nil, texts) {
+		for i, a := range l.ask(t, "connect", texts) {
 			info, err := conninfo.Parse(texts[i])
 			require.NoError(t, err)
 			err = info.Validate(l.major)

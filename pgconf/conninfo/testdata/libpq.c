@@ -3,10 +3,11 @@
  *
  * usage: libpq LIBRARY parse|connect|keywords <strings >answers
  *
- * Strings end with a NUL byte. So does every item of an answer, which is: "ok" or the error message (in a connection attempt,
- * which must fail, always the message), then keyword and value of each option that is set, then an empty item. connect adds
- * the password that libpq would use for the last host, as the keyword PQpass. keywords reads nothing and answers
- * with the version number in place of "ok", then keyword and display character of each option.
+ * Strings end with a NUL byte. One that begins with byte 1 gets no answer; NAME=value after it goes into the environment of
+ * those that follow. Every item of an answer ends with a NUL byte, too: "ok" or an error message (always one after connect,
+ * since the attempt must fail), then keyword and value of each option that is set, then an empty item. connect adds the
+ * password that libpq would use for the last host, as the keyword PQpass. keywords reads nothing, and answers with the version
+ * number in place of "ok", then keyword and display character of each option.
  */
 #include <dlfcn.h>
 #include <poll.h>
@@ -95,6 +96,10 @@ int main(int argc, char **argv)
 	char *s = NULL;
 	size_t size = 0;
 	while (getdelim(&s, &size, 0, stdin) > 0) {
+		if (*s == 1) {
+			putenv(strdup(s + 1));
+			continue;
+		}
 		(*argv[2] == 'p' ? tryParse : tryConnect)(s);
 		item("");
 	}
