@@ -63,7 +63,7 @@ func findLibpq() ([]libpq, error) {
 	}
 	installed.remove = func() { _ = os.RemoveAll(dir) }
 	program := filepath.Join(dir, "libpq")
-	build := exec.Command(compiler, "-Wall", "-Werror", "-O1", "-o", program, "testdata/libpq.c", "-ldl") //nolint:noctx // ends by itself
+	build := exec.Command(compiler, "-Wall", "-Werror", "-O1", "-o", program, "testdata/libpq.c", "-ldl")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("compile testdata/libpq.c: %w\n%s", err, out)
 	}
@@ -120,7 +120,7 @@ func (l libpq) askWith(t *testing.T, variable string, contents, texts []string) 
 }
 
 func (l libpq) run(mode string, texts []string) ([]answer, error) {
-	cmd := exec.Command(l.program, l.path, mode) //nolint:noctx // it ends with its input
+	cmd := exec.Command(l.program, l.path, mode)
 	cmd.Env = []string{"LC_ALL=C", "HOME=/nonexistent"}
 	cmd.Stdin = strings.NewReader(strings.Join(texts, "\x00") + "\x00")
 	var stderr bytes.Buffer

@@ -103,7 +103,7 @@ func (f *Passfile) Lookup(host, port, database, user string) (password string, o
 // matchPassField reports whether the field that s begins with is * or stands for want, and returns what follows its colon.
 // It is pwdfMatchesString: a backslash takes the next byte as it is, even a colon or star.
 func matchPassField(s, want string) (rest string, ok bool) {
-	if after, any := strings.CutPrefix(s, "*:"); any {
+	if after, ok := strings.CutPrefix(s, "*:"); ok {
 		return after, true
 	}
 	for i := 0; i < len(s); i++ {

@@ -28,7 +28,7 @@ func TestPgconnAgrees(t *testing.T) {
 		if err == nil {
 			err = info.Validate(pgconf.Newest)
 		}
-		if !comparable(text, info, err) {
+		if !compared(text, info, err) {
 			continue
 		}
 		require.Equal(t, err == nil, pgxErr == nil, "%q: we say %v, pgx %v", text, err, pgxErr)
@@ -83,8 +83,8 @@ func pgxDefaultHost(t *testing.T) string {
 var pgxKeywords = strings.Fields(`application_name channel_binding client_encoding connect_timeout dbname host max_protocol_version
 	min_protocol_version options password port require_auth sslcertmode target_session_attrs user`)
 
-// comparable reports whether both mean the same by a string, apart from the differences that doc.go lists.
-func comparable(text string, info conninfo.Info, err error) bool {
+// compared reports whether both mean the same by a string, apart from the differences that doc.go lists.
+func compared(text string, info conninfo.Info, err error) bool {
 	if err != nil && (strings.Contains(err.Error(), "not a keyword") || strings.HasPrefix(text, "jdbc:")) {
 		return false
 	}
