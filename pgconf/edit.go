@@ -33,7 +33,7 @@ func (f *File) Set(name, value string) error {
 // none is. It takes one pass over the file, however many names there are.
 func (f *File) SetAll(values map[string]string) error {
 	names := slices.Sorted(maps.Keys(values))
-	places := make(map[string]*place, len(names))
+	goals := make(map[string]*goal, len(names))
 	spelled := make(map[string]string, len(names))
 	for _, name := range names {
 		if err := check(name, values[name]); err != nil {
@@ -43,11 +43,11 @@ func (f *File) SetAll(values map[string]string) error {
 			return sameParameter(other, name)
 		}
 		spelled[fold(name)] = name
-		places[fold(name)] = newPlace(values[name])
+		goals[fold(name)] = newGoal(values[name])
 	}
-	f.locateAll(places)
+	f.locateAll(goals)
 	for _, name := range names {
-		f.set(name, places[fold(name)])
+		f.set(name, goals[fold(name)])
 	}
 	return nil
 }
@@ -59,17 +59,17 @@ func (f *File) SetKeeping(name, value string) error {
 	if err := check(name, value); err != nil {
 		return err
 	}
-	p := f.locate(name, value)
+	g := f.locate(name, value)
 	switch {
-	case p.set >= 0:
-		p.set += f.keepOld(p.set, value)
-	case p.commented >= 0 && !p.same:
-		a := uncommented(f.raw(p.commented))
+	case g.set >= 0:
+		g.set += f.keepOld(g.set, value)
+	case g.commented >= 0 && !g.same:
+		a := uncommented(f.raw(g.commented))
 		a.raw = a.body()
-		f.insert(p.commented+1, a.withValue(value))
+		f.insert(g.commented+1, a.withValue(value))
 		return nil
 	}
-	f.set(name, p)
+	f.set(name, g)
 	return nil
 }
 
@@ -101,10 +101,10 @@ func (f *File) InsertAfter(anchor, name, value string) error {
 	if err := check(name, value); err != nil {
 		return err
 	}
-	p := f.locate(name, value)
+	g := f.locate(name, value)
 	i, a := f.anchor(fold(anchor))
-	if p.found() || i < 0 {
-		f.set(name, p)
+	if g.found() || i < 0 {
+		f.set(name, g)
 		return nil
 	}
 	a.raw = a.body()
@@ -185,95 +185,21 @@ func (f *File) Rename(old, name string) error {
 	return nil
 }
 
-// set gives a name its value at the place found for it, or else in a new line at the end.
-func (f *File) set(name string, p *place) {
+// set gives a name its value where it was found, or else in a new line at the end.
+func (f *File) set(name string, g *goal) {
 	switch {
-	case p.set >= 0:
-		f.put(p.set, f.assignment(p.set).withValue(p.value))
-	case p.commented >= 0:
-		f.put(p.commented, uncommented(f.raw(p.commented)).withValue(p.value))
+	case g.set >= 0:
+		f.put(g.set, f.assignment(g.set).withValue(g.value))
+	case g.commented >= 0:
+		f.put(g.commented, uncommented(f.raw(g.commented)).withValue(g.value))
 	default:
-		f.insert(len(f.lines), newLine(name, p.value))
+		f.insert(len(f.lines), newLine(name, g.value))
 	}
 }
 
 // newLine returns a line without its end.
 func newLine(name, value string) string {
 	return mustRead(name+" = "+quoted(value), name, value)
-}
-
-// place is where a file has a name that is to get a value.
-type place struct {
-	value     string
-	set       int  // the line that wins, or -1
-	commented int  // otherwise the line to uncomment, or -1
-	same      bool // that line has the value
-	others    int  // lines with another value that are commented out
-}
-
-func newPlace(value string) *place { return &place{value: value, set: -1, commented: -1} }
-
-func (p *place) found() bool { return p.set >= 0 || p.commented >= 0 }
-
-// locate finds the place of one name.
-func (f *File) locate(name, value string) *place {
-	p := newPlace(value)
-	name = fold(name)
-	f.fill(1, func(i int) *place {
-		if f.isNamed(i, name) {
-			return p
-		}
-		return nil
-	})
-	p.decide()
-	return p
-}
-
-// locateAll finds the places of folded names.
-func (f *File) locateAll(places map[string]*place) {
-	f.fill(len(places), func(i int) *place { return places[fold(f.nameOf(i))] })
-	for _, p := range places {
-		p.decide()
-	}
-}
-
-// fill looks through the lines, from the last one up, for a number of places. placeOf returns the one that has the name of a
-// line, or nil.
-func (f *File) fill(missing int, placeOf func(i int) *place) {
-	for i := len(f.lines) - 1; i >= 0 && missing > 0; i-- {
-		kind := f.lines[i].kind
-		if kind == lineOther {
-			continue
-		}
-		p := placeOf(i)
-		switch {
-		case p == nil || p.set >= 0:
-		case kind == lineSetting:
-			p.set = i
-			missing--
-		default:
-			p.consider(i, uncommented(f.raw(i)))
-		}
-	}
-}
-
-// decide drops a line to uncomment that is one of many.
-func (p *place) decide() {
-	if !p.same && p.others > 1 {
-		p.commented = -1
-	}
-}
-
-// consider looks at a line that may be the setting commented out, from the end of the file to its begin.
-func (p *place) consider(i int, a assignment) {
-	switch {
-	case a.nameEnd == 0:
-	case a.value() == p.value:
-		p.commented, p.same = i, true
-	case !p.same:
-		p.commented = i
-		p.others++
-	}
 }
 
 // check says why name and value cannot be written.

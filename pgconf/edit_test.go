@@ -231,19 +231,20 @@ func TestComment(t *testing.T) {
 
 func TestRename(t *testing.T) {
 	for name, c := range map[string]struct{ before, old, name, after string }{
-		"plain":          {"b = 1\na = 'x' # c\r\n", "A", "Abc.D", "b = 1\nAbc.D = 'x' # c\r\n"},
-		"comment_column": {"abc = 1    # c\n", "abc", "a", "a = 1      # c\n"},
-		"aligned":        {"ab   = 1  # c\n", "ab", "abcd", "abcd = 1  # c\n"},
-		"aligned_short":  {"abcd  = 1  # c\n", "abcd", "a", "a     = 1  # c\n"},
-		"aligned_pushed": {"ab  = 1  # c\n", "ab", "abcdef", "abcdef = 1 # c\n"},
-		"aligned_tab":    {"ab\t= 1\n", "ab", "abcdefgh", "abcdefgh\t= 1\n"},
-		"one_blank":      {"ab 1\n", "ab", "a", "a 1\n"},
-		"no_blank":       {"ab'x'\n", "ab", "a", "a'x'\n"},
-		"equals_alone":   {"ab=1\n", "ab", "abc", "abc=1\n"},
-		"every_line":     {"a = 1\nA=2\n", "a", "b", "b = 1\nb=2\n"},
-		"spelling":       {"a = 1\n", "a", "A", "A = 1\n"},
-		"absent":         {"#a = 1\nc = 2\n", "a", "c", "#a = 1\nc = 2\n"},
-		"open_line":      {"a = 1", "a", "b", "b = 1"},
+		"plain":             {"b = 1\na = 'x' # c\r\n", "A", "Abc.D", "b = 1\nAbc.D = 'x' # c\r\n"},
+		"comment_column":    {"abc = 1    # c\n", "abc", "a", "a = 1      # c\n"},
+		"aligned":           {"ab   = 1  # c\n", "ab", "abcd", "abcd = 1  # c\n"},
+		"aligned_short":     {"abcd  = 1  # c\n", "abcd", "a", "a     = 1  # c\n"},
+		"aligned_pushed":    {"ab  = 1  # c\n", "ab", "abcdef", "abcdef = 1 # c\n"},
+		"aligned_tab":       {"ab\t= 1\n", "ab", "abcdefgh", "abcdefgh\t= 1\n"},
+		"aligned_short_tab": {"abcdefghij\t= 1\n", "abcdefghij", "ab", "ab\t\t= 1\n"},
+		"one_blank":         {"ab 1\n", "ab", "a", "a 1\n"},
+		"no_blank":          {"ab'x'\n", "ab", "a", "a'x'\n"},
+		"equals_alone":      {"ab=1\n", "ab", "abc", "abc=1\n"},
+		"every_line":        {"a = 1\nA=2\n", "a", "b", "b = 1\nb=2\n"},
+		"spelling":          {"a = 1\n", "a", "A", "A = 1\n"},
+		"absent":            {"#a = 1\nc = 2\n", "a", "c", "#a = 1\nc = 2\n"},
+		"open_line":         {"a = 1", "a", "b", "b = 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := pgconf.Parse("f", []byte(c.before))

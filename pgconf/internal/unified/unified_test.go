@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/pgconf/internal/unified"
 )
 
@@ -96,7 +97,7 @@ func TestPatch(t *testing.T) {
 		}
 	}
 	if len(tools) == 0 {
-		t.Skip("needs patch or git on PATH")
+		localpg.Missing(t, "neither patch nor git on PATH")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 40 {
