@@ -34,6 +34,7 @@ func TestSet(t *testing.T) {
 		"comment_after_tabs_short": {"a = 123456789\t# x\n", "a", "1", "a = 1\t\t# x\n"},
 		"comment_pushed_by_tab":    {"a = 1\t# x\n", "a", "1234567890", "a = 1234567890\t# x\n"},
 		"comment_column_utf8":      {"a = 'é'   # x\n", "a", "éé", "a = 'éé'  # x\n"},
+		"trailing_blanks":          {"a = 1   \r\n", "a", "123", "a = 123   \r\n"},
 		"same_width":               {"a = 1 \t # x\n", "a", "2", "a = 2 \t # x\n"},
 		"indented":                 {"\t a=1\n", "a", "2", "\t a=2\n"},
 		"dotted":                   {"x.y = 1\n", "X.y", "2", "x.y = 2\n"},
