@@ -1,8 +1,8 @@
 # What a person types. Every target does all its own set-up, through scripts/setup; without make, run the scripts themselves:
-# scripts/demo, scripts/test, scripts/lint, scripts/setup images, scripts/fuzz, scripts/cleanup.
+# scripts/demo, scripts/test, scripts/lint, scripts/setup images, scripts/fuzz, scripts/bench, scripts/cleanup.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint images fuzz clean
+.PHONY: help demo test lint images fuzz bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -19,8 +19,11 @@ lint: ## golangci-lint alone; ARGS="--fix" passes flags
 images: ## build the images of the test servers
 	@scripts/setup images
 
-fuzz: ## every fuzz target for FUZZTIME each (30s)
+fuzz: ## every fuzz target for FUZZTIME each (30s, or a number of inputs: 10000000x)
 	@scripts/fuzz $(or $(FUZZTIME),30s)
+
+bench: ## time the configuration packages beside others; ARGS="-time 5s" passes flags
+	@scripts/bench $(ARGS)
 
 clean: ## end what killed runs left behind; remove bin and .cache
 	@scripts/cleanup

@@ -125,6 +125,14 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+// A verifier of no iterations would be made with one.
+func TestMatches_noIterations(t *testing.T) {
+	for _, iterations := range []int{0, -1} {
+		made, _ := verifier.Scram("pencil", []byte("salt"), iterations)
+		require.False(t, verifier.Matches(made, "r", "pencil"))
+	}
+}
+
 // FuzzVerifier: every password is refused, or has a verifier that this password fits and another does not.
 func FuzzVerifier(f *testing.F) {
 	for _, password := range []string{"pencil", "", " ", `it's "me"\ %100`, "é", "\x00", "\xff", strings.Repeat("~", 2000), "SCRAM-SHA-256$4096:a$b:c"} {
