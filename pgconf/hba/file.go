@@ -7,13 +7,8 @@ import (
 // File is the content of one pg_hba.conf: every byte of it, and the records in it. Make one with [Parse] or [New]. It is
 // not safe for concurrent use.
 type File struct {
-	name    string
-	major   pgconf.Major
-	text    string
+	content
 	records []Record
-
-	original string  // what was parsed
-	pieces   []piece // what edits made of it; nil before the first one
 }
 
 // Parse reads a pg_hba.conf by the rules of [pgconf.Newest]. The name serves error messages only; nothing is read from disk.
@@ -25,46 +20,36 @@ func Parse(name string, b []byte) (*File, error) { return ParseFor(name, b, pgco
 // ParseFor is Parse by the rules of another major.
 func ParseFor(name string, b []byte, major pgconf.Major) (*File, error) {
 	f := NewFor(name, major)
-	f.text = string(b)
-	f.original = f.text
+	f.content.text = string(b)
+	f.content.original = f.content.text
 	return f, f.parse()
 }
 
 // parse reads the records out of the text.
 func (f *File) parse() error {
-	f.records = f.records[:0:0]
-	var errs pgconf.SyntaxErrors
-	p := lineParser{columns: &columns{}, major: f.major}
-	lines := lineReader{text: f.text, major: f.major}
-	for l, ok := lines.next(); ok; l, ok = lines.next() {
-		err := splitLine(&l, f.major, p.columns, nil)
-		if err == nil && len(p.ends) == 0 {
-			continue
-		}
-		if directive, _ := includeDirective(p.columns, f.major); err == nil && directive != "" {
-			continue
-		}
-		if err == nil {
-			err = p.parse(len(l.text))
-		}
-		if err != nil {
-			errs.Add(err.syntaxError(f.name, &l))
-			continue
+	f.records = nil
+	p := lineParser{major: f.content.major}
+	return f.content.each(func(l *logicalLine, tokens *columns) *lineError {
+		p.columns = tokens
+		if err := p.parse(len(l.text)); err != nil {
+			return err
 		}
 		p.rule.Line = l.number
 		f.records = append(f.records, p.rule.Record)
-	}
-	return errs.Err()
+		return nil
+	})
 }
 
 // New returns an empty file to which the rules of [pgconf.Newest] apply. The name serves error messages only.
 func New(name string) *File { return NewFor(name, pgconf.Newest) }
 
 // NewFor is New by the rules of another major.
-func NewFor(name string, major pgconf.Major) *File { return &File{name: name, major: major} }
+func NewFor(name string, major pgconf.Major) *File {
+	return &File{content: content{name: name, major: major}}
+}
 
 // Bytes returns the content, as it would stand on disk. The caller owns the result.
-func (f *File) Bytes() []byte { return []byte(f.text) }
+func (f *File) Bytes() []byte { return []byte(f.content.text) }
 
 // Records returns the records in file order, which is the order in which the server tries them. The caller owns the
 // result.

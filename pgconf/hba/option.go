@@ -69,6 +69,7 @@ const (
 	scopeBase = iota
 	scopeOne
 	scopeSub
+	scopeSubordinates
 )
 
 // options returns what the options of a record amount to, and the first problem with the index of the option, which is -1 if

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -18,13 +17,6 @@ import (
 	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/pgconf/internal/oracle"
 )
-
-// row is a line of pg_hba_file_rules, or what it would be by this package. Quotes are not in that view.
-type row struct {
-	line                                     int
-	bad                                      bool
-	kind, database, user, addr, mask, method string
-}
 
 // judge asks a server. Its own pg_hba.conf is put back at the end of the test.
 type judge struct {
@@ -42,166 +34,29 @@ func newJudge(t *testing.T, s *oracle.Server) *judge {
 	return &judge{s, conn}
 }
 
-// read returns the server's reading of a pg_hba.conf. Complaints about what this package does not look at are returned
-// apart.
-func (j *judge) read(t *testing.T, text string) (rows []row, unchecked string) {
-	t.Helper()
-	j.server.Write(t, "pg_hba.conf", []byte(text))
-	result, err := j.conn.Query(t.Context(), `
-		select line_number, coalesce(error, ''), coalesce(type, ''), coalesce(database::text, ''), coalesce(user_name::text, ''),
-			coalesce(address, ''), coalesce(netmask, ''), coalesce(auth_method, '')
-		from pg_hba_file_rules order by line_number`)
-	require.NoError(t, err)
-	defer result.Close()
-	for result.Next() {
-		var r row
-		var problem string
-		require.NoError(t, result.Scan(&r.line, &problem, &r.kind, &r.database, &r.user, &r.addr, &r.mask, &r.method))
-		r.bad = problem != "" && !strings.Contains(problem, "cannot match")
-		if r.bad {
-			r = row{line: r.line, bad: true}
-		}
-		for _, s := range []string{"not supported by this build", "authentication option"} {
-			if strings.Contains(problem, s) && !strings.Contains(problem, "name=value") {
-				unchecked = problem
-			}
-		}
-		rows = append(rows, r)
-	}
-	require.NoError(t, result.Err())
-	return rows, unchecked
-}
-
-// ours returns what this package makes of the text. The line of an error is that of its first physical line if there
-// are no continuation lines.
-func (j *judge) ours(t *testing.T, text string) []row {
-	t.Helper()
-	f, err := hba.ParseFor("f", []byte(text), pgconf.Major(j.server.Major))
-	var rows []row
-	for _, r := range f.Records() {
-		rows = append(rows, row{
-			line: r.Line, kind: string(r.Type), method: string(r.Method),
-			database: j.array(t, r.Databases), user: j.array(t, r.Users), addr: r.Address.Text(), mask: r.Mask,
-		})
-	}
-	var errs pgconf.SyntaxErrors
-	errors.As(err, &errs)
-	for _, e := range errs {
-		rows = append(rows, row{line: e.Line, bad: true})
-	}
-	return rows
-}
-
-// array spells a list of tokens as the server spells an array of texts.
-func (j *judge) array(t *testing.T, list []hba.Token) string {
-	t.Helper()
-	var texts []string
-	for _, tok := range list {
-		texts = append(texts, tok.Text())
-	}
-	var s string
-	require.NoError(t, j.conn.QueryRow(t.Context(), "select $1::text[]::text", texts).Scan(&s))
-	return s
-}
-
-// compare fails the test if server and package read the text differently.
-func (j *judge) compare(t *testing.T, text string) (records int) {
-	t.Helper()
-	want, unchecked := j.read(t, text)
-	if unchecked != "" {
-		return 0
-	}
-	got := j.ours(t, text)
-	require.Len(t, got, len(want), "%q", text)
-	for _, w := range want {
-		g, ok := take(got, w, strings.Contains(text, "\\"))
-		require.True(t, ok, "%q: no %+v in %+v", text, w, got)
-		if w.bad {
-			continue
-		}
-		records++
-		compareAddress(t, w, g, text)
-		w.addr, w.mask, g.addr, g.mask = "", "", "", ""
-		if w.method == "peer" {
-			w.method = g.method // ident on a local line shows as peer
-		}
-		require.Equal(t, w, g, "%q", text)
-	}
-	return records
-}
-
-func take(rows []row, w row, continued bool) (row, bool) {
-	for _, g := range rows {
-		if g.bad == w.bad && (g.line == w.line || g.bad && continued && g.line >= w.line) {
-			return g, true
-		}
-	}
-	return row{}, false
-}
-
-// compareAddress compares networks as the server shows them, with the mask apart.
-func compareAddress(t *testing.T, w, g row, text string) {
-	t.Helper()
-	addr, length, hasLength := strings.Cut(g.addr, "/")
-	if hasLength {
-		p, err := netip.ParsePrefix(addr + "/" + strings.TrimLeft(length[:len(length)-1], "0") + length[len(length)-1:])
-		if err != nil { // a zone
-			return
-		}
-		g.addr, g.mask = addr, maskOf(p)
-	}
-	require.Equal(t, normal(w.addr), normal(g.addr), "%q", text)
-	require.Equal(t, normal(w.mask), normal(g.mask), "%q", text)
-}
-
-func maskOf(p netip.Prefix) string {
-	ones := make([]byte, p.Addr().BitLen()/8)
-	for i := range p.Bits() {
-		ones[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(ones)
-	return a.String()
-}
-
-func normal(s string) string {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return a.String()
-	}
-	return s
-}
-
 func TestOracleVectors(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
-		j := newJudge(t, s)
+		j := newViewJudge(t, s)
 		for _, v := range vectors {
-			if !v.in(pgconf.Major(s.Major)) {
-				continue
+			if v.in(j.major) {
+				j.hba(t, v.text)
+				j.hba(t, v.text+"\n")
 			}
-			t.Run(v.name, func(t *testing.T) {
-				if !v.ours {
-					j.compare(t, v.text)
-					j.compare(t, v.text+"\n")
-					return
-				}
-				want, _ := j.read(t, v.text)
-				require.Equal(t, v.file, want[0].bad, "the server takes it, unless it misses a file")
-			})
 		}
 	})
 }
 
 func TestOracleLimits(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
-		j := newJudge(t, s)
+		j := newViewJudge(t, s)
 		for _, n := range []int{254, 255, 256, 8140, 8145, 8190, 10238, 10239, 10240, 20400, 20457, 20458, 20480} {
 			x := strings.Repeat("x", n)
 			for _, format := range []string{"local %s all trust", `local "%s" all trust`, "local %s,a all trust", "local a %s#,\"", "local all all trust #%s"} {
 				for _, end := range []string{"", "\n", "\r\n"} {
 					// Of a line that is too long the server reads the rest as further lines.
-					text := fmt.Sprintf(format, x) + end
-					want, _ := j.read(t, text)
-					got := j.ours(t, text)
-					require.Equal(t, want[0].bad, got[0].bad, "%s of %d%q", format, n, end)
+					s.Write(t, "pg_hba.conf", []byte(fmt.Sprintf(format, x)+end))
+					want, got := j.rows(t, "pg_hba_file_rules"), j.hbaRows()
+					require.Equal(t, want[0].Get("error") == nil, got[0].Get("error") == nil, "%s of %d%q", format, n, end)
 				}
 			}
 		}
@@ -211,7 +66,7 @@ func TestOracleLimits(t *testing.T) {
 var pieces = []string{
 	"local", "host", "hostssl", "hostgssenc", "all", "a", "b", "replication", "+g", "trust", "md5", "peer", "ident", "reject",
 	"10.0.0.1", "/8", "/33", "255.0.0.0", "::1", "/64", "samehost", "db1", ".x", "1.2.3.4/08", "ffff::",
-	" ", " ", " ", " ", "\t", ",", ", ", " ,", `"`, `"`, `""`, "#", "\r", `\`, "\\\n", "\n", "\r\n", "=", "é", "\xff", "include", "\v",
+	" ", " ", " ", " ", "\t", ",", ", ", " ,", `"`, `"`, `""`, "#", "\r", `\`, "\\\n", "\n", "\r\n", "=", "é", "\xff", "include", "\v", "@a", "/x", "map=a",
 }
 
 func randomText(r *rand.Rand) string {
@@ -246,17 +101,19 @@ func randomText(r *rand.Rand) string {
 // TestOracleRandomText lets the server judge files nobody would write. The seed is fixed; FuzzRoundTrip explores.
 func TestOracleRandomText(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
-		j := newJudge(t, s)
+		j := newViewJudge(t, s)
 		r := rand.New(rand.NewPCG(5, 6))
 		records := 0
-		for range 4000 {
+		for range 1500 {
 			text := randomText(r)
-			if s.Major >= 16 && strings.Contains(text, "include") {
-				continue // may name a file
+			if strings.Contains(text, "include") && strings.Contains(text, `""`) {
+				continue // may name the data directory, which a server takes for an empty file
 			}
-			records += j.compare(t, text)
+			j.hba(t, text)
+			f, _ := hba.ParseFor("f", []byte(text), j.major)
+			records += len(f.Records())
 		}
-		require.Greater(t, records, 500, "too few valid lines to prove anything")
+		require.Greater(t, records, 300, "too few valid lines to prove anything")
 	})
 }
 

@@ -101,21 +101,26 @@ func (p *lineParser) parse(end int) *lineError {
 	return p.err
 }
 
-// column takes the next column. It is empty after an error.
-func (p *lineParser) column(what string) []word {
+const recordForm = "the line ends before the %s; a record is: type, database, user, address (not for local), method, options"
+
+// column takes the next column. It is empty after an error. form is the message if there is none.
+func (p *lineParser) column(what, form string) []word {
 	if p.err != nil {
 		return nil
 	}
 	words := p.take()
 	if words == nil {
-		p.fail(p.end, "the line ends before the %s; a record is: type, database, user, address (not for local), method, options", what)
+		p.fail(p.end, form, what)
 	}
 	return words
 }
 
-// single takes a column that must have one value.
-func (p *lineParser) single(what string) word {
-	words := p.column(what)
+// single takes a column of a record that must have one value.
+func (p *lineParser) single(what string) word { return p.one(what, recordForm) }
+
+// one takes a column that must have one value.
+func (p *lineParser) one(what, form string) word {
+	words := p.column(what, form)
 	if words == nil {
 		return word{}
 	}
@@ -134,7 +139,7 @@ func (p *lineParser) noFile(w *word, what string) {
 }
 
 func (p *lineParser) list(what string, termOf func(*word, pgconf.Major) term) ([]Token, []term) {
-	words := p.column(what)
+	words := p.column(what, recordForm)
 	from, fromTerm := len(p.tokens), len(p.terms)
 	for i := range words {
 		w := &words[i]

@@ -23,8 +23,6 @@ type vector struct {
 	before  pgconf.Major // 0 for all
 	records []hba.Record
 	errors  []string // line:col
-	ours    bool     // server and package differ, on purpose
-	file    bool     // the server looks for a file that is not there
 }
 
 var (
@@ -80,7 +78,7 @@ var vectors = []vector{
 	{name: "continued_error_place", text: "local all \\\n  all \\\n bad", since: 14, errors: []string{"3:2"}},
 	{name: "continued_error_first_line", text: "locl all \\\nall trust", since: 14, errors: []string{"1:1"}},
 
-	{name: "include", text: "include x\nlocal all all trust", since: 16, records: local(2, all, all), ours: true, file: true},
+	{name: "include", text: "include x\nlocal all all trust", since: 16, records: local(2, all, all)},
 	{name: "include_before", text: "include x\nlocal all all trust", before: 16, errors: []string{"1:1"}, records: local(2, all, all)},
 	{name: "include_three_columns", text: "include x y", since: 16, errors: []string{"1:1"}},
 	{name: "include_upper_case", text: "INCLUDE x", errors: []string{"1:1"}},
@@ -117,11 +115,11 @@ var vectors = []vector{
 	{name: "address_keyword", text: "host all all samenet md5", records: host(hba.SameNet, "")},
 	{name: "address_list", text: "host all all 10.0.0.1/32,10.0.0.2/32 md5", errors: []string{"1:26"}},
 	{name: "address_zone", text: "host all all fe80::1%1/64 md5", records: host("fe80::1%1/64", "")},
-	{name: "address_short", text: "host all all 10/8 md5", records: host("10/8", ""), ours: true},
-	{name: "address_short_two", text: "host all all 10.1/16 md5", records: host("10.1/16", ""), ours: true},
-	{name: "address_hex", text: "host all all 0x0a000001/32 md5", records: host("0x0a000001/32", ""), ours: true},
-	{name: "address_octal", text: "host all all 010.0.0.1/32 md5", records: host("010.0.0.1/32", ""), ours: true},
-	{name: "address_short_is_no_name", text: "host all all 10 255.0.0.0 md5", records: host("10", "255.0.0.0"), ours: true},
+	{name: "address_short", text: "host all all 10/8 md5", records: host("10/8", "")},
+	{name: "address_short_two", text: "host all all 10.1/16 md5", records: host("10.1/16", "")},
+	{name: "address_hex", text: "host all all 0x0a000001/32 md5", records: host("0x0a000001/32", "")},
+	{name: "address_octal", text: "host all all 010.0.0.1/32 md5", records: host("010.0.0.1/32", "")},
+	{name: "address_short_is_no_name", text: "host all all 10 255.0.0.0 md5", records: host("10", "255.0.0.0")},
 
 	{name: "type_unknown", text: "LOCAL all all trust", errors: []string{"1:1"}},
 	{name: "type_list", text: "local,host all all trust", errors: []string{"1:7"}},
@@ -143,7 +141,7 @@ var vectors = []vector{
 	}}},
 	{name: "gssenc", text: "hostgssenc all all all md5", before: 12, errors: []string{"1:1"}},
 	{name: "oauth", text: "local all all oauth issuer=x scope=y", before: 18, errors: []string{"1:15"}},
-	{name: "file_ref_in_address", text: "host all all @f md5", errors: []string{"1:14"}, ours: true, file: true},
+	{name: "file_ref_in_address", text: "host all all @f md5", errors: []string{"1:14"}}, // the server looks for a file that is not there
 }
 
 // in reports whether the vector is about a major.

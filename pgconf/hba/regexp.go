@@ -59,16 +59,18 @@ func (r *Regexp) Match(name string) (matched bool, why string) {
 	return r.re.MatchString(latin1(name)), ""
 }
 
-// group returns what the first group holds, which is what \1 stands for in pg_ident.conf. ok is false if nothing is known.
-func (r *Regexp) group(name string) (text string, matched, ok bool) {
-	if r.re == nil {
-		return "", false, false
+// group returns what the first group holds of a name that matches, which is what \1 stands for in pg_ident.conf. found is false if there
+// is none or it holds nothing, not even an empty text; sure says whether all that is known.
+func (r *Regexp) group(name string) (text string, found, sure bool) {
+	if r.groups == 0 {
+		return "", false, true
 	}
-	m := r.re.FindStringSubmatchIndex(latin1(name))
-	if m == nil || len(m) < 4 || m[2] < 0 {
-		return "", m != nil, true
+	name = latin1(name)
+	m := r.re.FindStringSubmatchIndex(name)
+	if m == nil || m[2] < 0 {
+		return "", false, !r.unsure
 	}
-	return fromLatin1(latin1(name)[m[2]:m[3]]), true, !r.unsure
+	return fromLatin1(name[m[2]:m[3]]), true, !r.unsure
 }
 
 // latin1 returns a text with a character for each byte.

@@ -182,6 +182,9 @@ func (r *Rule) viewOptions(major pgconf.Major, show func(Option) string) []strin
 		if port := atoi(o.values["ldapport"]); port != 0 {
 			add("ldapport", strconv.Itoa(int(port)))
 		}
+		if major >= ldapFiltersSince {
+			given("ldapscheme")
+		}
 		if o.values["ldaptls"] == "1" {
 			add("ldaptls", "true")
 		}
