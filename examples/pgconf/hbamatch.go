@@ -89,7 +89,7 @@ func (c *hbaMatch) server(ctx context.Context) hba.Server {
 		s.Superuser = func(string) (bool, error) { return *c.Superuser, nil }
 	}
 	if c.Resolve {
-		s.Resolver = lookup{ctx}
+		s.Resolver = newLookup(ctx)
 	}
 	return s
 }
@@ -136,33 +136,41 @@ func (c *hbaMatch) print(out *streams, result hba.Result, rule hba.Rule) error {
 	return nil
 }
 
-// lookup asks the resolver of this machine.
-type lookup struct{ ctx context.Context }
+// lookup asks the resolver of this machine. It runs a question with a deadline.
+type lookup func(ask func(ctx context.Context) error) error
 
 const lookupTimeout = 10 * time.Second
 
+func newLookup(ctx context.Context) lookup {
+	return func(ask func(ctx context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		err := ask(ctx)
+		if isNotFound(err) {
+			return nil
+		}
+		return err
+	}
+}
+
 // Reverse returns the first name.
-func (l lookup) Reverse(client netip.Addr) (string, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, lookupTimeout)
-	defer cancel()
-	names, err := net.DefaultResolver.LookupAddr(ctx, client.String())
-	if isNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(names[0], "."), nil
+func (l lookup) Reverse(client netip.Addr) (name string, err error) {
+	err = l(func(ctx context.Context) error {
+		names, err := net.DefaultResolver.LookupAddr(ctx, client.String())
+		if len(names) > 0 {
+			name = strings.TrimSuffix(names[0], ".")
+		}
+		return err
+	})
+	return name, err
 }
 
 // Forward returns the addresses.
-func (l lookup) Forward(name string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, lookupTimeout)
-	defer cancel()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	if isNotFound(err) {
-		return nil, nil
-	}
+func (l lookup) Forward(name string) (addresses []netip.Addr, err error) {
+	err = l(func(ctx context.Context) error {
+		addresses, err = net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+		return err
+	})
 	return addresses, err
 }
 

@@ -44,12 +44,6 @@ func bitsOf(ip netip.Addr) bits128 {
 
 func (b bits128) and(o bits128) bits128 { return bits128{b.hi & o.hi, b.lo & o.lo} }
 
-// contains reports whether an address is in the network. is4 says whether it is an IPv4 address, and bits is bitsOf it; they
-// are computed once for many rules.
-func (a *address) contains(is4 bool, bits bits128) bool {
-	return a.ip.Is4() == is4 && bits.and(a.mask) == a.net
-}
-
 // isAddressKeyword reports whether a word of the address column is a keyword for the major.
 func isAddressKeyword(text string, major pgconf.Major) bool {
 	switch Token(text) {

@@ -1,6 +1,8 @@
 package hba_test
 
 import (
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -143,4 +145,156 @@ func marked(text, r string) (before, after string) {
 		}
 	}
 	return before, after
+}
+
+// TestEnsureIncludes: only the file itself is edited; what it includes counts for where.
+func TestEnsureIncludes(t *testing.T) {
+	const r = "host app web 10.0.0.0/8 scram-sha-256"
+	for name, c := range map[string]struct {
+		text   string // of etc/pg_hba.conf, marked as in TestEnsureRule
+		a, b   string // of etc/a and etc/b
+		file   string
+		line   int
+		notes  string
+		reject bool
+	}{
+		"before_the_include":  {text: "local all all peer\n+R\ninclude a", a: "local x x peer\nhost all all all md5", file: "etc/pg_hba.conf", line: 2, notes: "overridden:e2"},
+		"included_does_it":    {text: "local all all peer\ninclude a", a: "host all all all scram-sha-256", file: "etc/a", line: 1},
+		"behind_an_include":   {text: "include a\n+R\nhost all all all md5", a: "local all all peer", file: "etc/pg_hba.conf", line: 2, notes: "overridden:e2"},
+		"first_of_two":        {text: "# x\n+R\ninclude a\ninclude b", a: "local all all peer", b: "host all all all md5", file: "etc/pg_hba.conf", line: 2, notes: "overridden:e1"},
+		"after_a_rule":        {text: "include a\nlocal x x peer\n# include\n+R\ninclude b", a: "local all all peer", b: "host all all all md5", file: "etc/pg_hba.conf", line: 4, notes: "overridden:e1"},
+		"exception_too_late":  {text: "include a", a: "host app web 10.9.0.0/16 reject\nhost all all all md5", reject: true},
+		"copied":              {text: "+R\ninclude a", a: "host all all all md5\nhost app web 10.0.0.0/8 scram-sha-256", file: "etc/pg_hba.conf", line: 1, notes: "overridden:e1 copied:e2"},
+		"at_the_end":          {text: "include a\n+R", a: "local all all peer", file: "etc/pg_hba.conf", line: 2},
+		"nested":              {text: "+R\ninclude_dir d\ninclude a", a: "include b", b: "host all all all md5", file: "etc/pg_hba.conf", line: 1, notes: "overridden:e1"},
+		"users_in_a_file":     {text: "+R\nhost app @a all md5", a: "x\nweb", file: "etc/pg_hba.conf", line: 1, notes: "overridden:e1"},
+		"users_in_other_file": {text: "host app @a all md5\n+R", a: "x\ny", file: "etc/pg_hba.conf", line: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := record(t, r, 18)
+			before, after := marked(c.text, rec.Text())
+			fsys := files("etc/a", c.a, "etc/b", c.b, "etc/d/x.txt", "")
+			f, err := hba.Parse("etc/pg_hba.conf", []byte(before))
+			require.NoError(t, err)
+			got, err := f.EnsureRule(rec, hba.EnsureConfig{FS: fsys})
+			if c.reject {
+				require.ErrorIs(t, err, hba.ErrReject)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, after, string(f.Bytes()))
+			require.Equal(t, c.file, got.File)
+			require.Equal(t, c.line, got.Line)
+			require.Equal(t, c.notes, codes(got.Notes))
+			again, err := f.EnsureRule(rec, hba.EnsureConfig{FS: fsys})
+			require.NoError(t, err)
+			require.False(t, again.Changed)
+		})
+	}
+}
+
+// TestEnsureMoves: the line of an equal record goes as it is.
+func TestEnsureMoves(t *testing.T) {
+	const r = "host app web 10.0.0.0/8 scram-sha-256"
+	for name, c := range map[string]struct {
+		before, after string
+		line          int
+		major         pgconf.Major
+	}{
+		"crlf":                     {"host all all all md5\r\n" + r + " # x\r\n# y\r\n", r + " # x\r\nhost all all all md5\r\n# y\r\n", 1, 18},
+		"open_line":                {"host all all all md5\n" + r, r + "\nhost all all all md5\n", 1, 18},
+		"open_line_crlf":           {"host all all all md5\r\n" + r, r + "\r\nhost all all all md5\r\n", 1, 18},
+		"continued":                {"# a\nhost all all all md5\nhost app web \\\n 10.0.0.0/8 scram-sha-256\nlocal x x peer", "# a\nhost app web \\\n 10.0.0.0/8 scram-sha-256\nhost all all all md5\nlocal x x peer", 2, 18},
+		"open_backslash":           {"host all all all md5\n" + r + " \\\n", r + " \\\n\nhost all all all md5\n", 1, 18},
+		"open_backslash_open_line": {"host all all all md5\n" + r + " \\", r + " \\\n\nhost all all all md5\n", 1, 18},
+		"after_a_backslash":        {"# x \\\nhost all all all md5\n" + r + "\n", "# x \\\n\n" + r + "\nhost all all all md5\n", 3, 13},
+		"insert_after_a_backslash": {"# x \\\nhost all all all md5\n", "# x \\\n\nhost    app             web             10.0.0.0/8              scram-sha-256\nhost all all all md5\n", 3, 13},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := hba.ParseFor("f", []byte(c.before), c.major)
+			require.NoError(t, err)
+			got, err := f.EnsureRule(record(t, r, 18), hba.EnsureConfig{})
+			require.NoError(t, err)
+			require.Equal(t, c.after, string(f.Bytes()))
+			require.Equal(t, c.line, got.Line)
+			require.Equal(t, c.line, f.Records()[0].Line)
+			require.Contains(t, f.Diff(), "+")
+		})
+	}
+}
+
+func TestEnsureErrors(t *testing.T) {
+	good := record(t, "host app web 10.0.0.0/8 scram-sha-256", 18)
+	long := good
+	for i := range 5000 {
+		long.Users = append(long.Users, hba.Name(fmt.Sprint("u", i)))
+	}
+	fromFile := good
+	fromFile.Users = tokens("@x")
+	for name, c := range map[string]struct {
+		text string
+		r    hba.Record
+		fsys fs.FS
+		want error
+	}{
+		"invalid_record":     {"", hba.Record{}, nil, hba.ErrRecord},
+		"names_from_a_file":  {"", fromFile, nil, hba.ErrRecord},
+		"too_long":           {"", long, nil, hba.ErrRecord},
+		"file_not_given":     {"include x\nlocal all all peer", good, nil, pgconf.SyntaxErrors(nil)},
+		"names_not_given":    {"local @x all peer", good, nil, pgconf.SyntaxErrors(nil)},
+		"file_missing":       {"local all all peer\ninclude x", good, files("y", ""), pgconf.SyntaxErrors(nil)},
+		"invalid_line":       {"local all all peer\nlocal", good, nil, pgconf.SyntaxErrors(nil)},
+		"nothing_but_errors": {"local", good, nil, pgconf.SyntaxErrors(nil)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := hba.Parse("f", []byte(c.text))
+			_, err := f.EnsureRule(c.r, hba.EnsureConfig{FS: c.fsys})
+			_, err2 := f.RemoveRule(c.r, hba.EnsureConfig{FS: c.fsys})
+			require.Error(t, err)
+			if name != "too_long" { // that does not matter for removal
+				require.Error(t, err2)
+			}
+			if c.want == hba.ErrRecord {
+				require.ErrorIs(t, err, c.want)
+			} else {
+				var errs pgconf.SyntaxErrors
+				require.ErrorAs(t, err, &errs)
+			}
+			require.Equal(t, c.text, string(f.Bytes()))
+			require.Empty(t, f.Diff())
+		})
+	}
+}
+
+func TestRemoveRule(t *testing.T) {
+	const r = "host app web 10.0.0.0/8 scram-sha-256"
+	for name, c := range map[string]struct {
+		text  string // lines marked - go
+		a     string
+		notes string
+	}{
+		"one":       {text: "local all all peer\n-" + r + "\nlocal all all peer"},
+		"not_there": {text: "local all all peer\nhost all all all md5"},
+		"all_equal": {text: "-" + r + " # 1\nlocal all all peer\n-host app,app web 10.1.2.3 255.0.0.0 scram-sha-256"},
+		"continued": {text: "# a\n-host app web \\\n-   10.0.0.0/8 scram-sha-256\n# b"},
+		"next":      {text: "host app all 10.0.0.0/16 md5\n-" + r + "\nhost x all all md5\nhost app all 10.0.0.0/8 reject", notes: "next-rule:f4"},
+		"elsewhere": {text: "-" + r + "\ninclude a", a: "local x x peer\n" + r, notes: "remaining:a2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := marked(c.text, "")
+			f, err := hba.Parse("f", []byte(before))
+			require.NoError(t, err)
+			got, err := f.RemoveRule(record(t, r, 18), hba.EnsureConfig{FS: files("a", c.a)})
+			require.NoError(t, err)
+			require.Equal(t, after, string(f.Bytes()))
+			require.Equal(t, before != after, got.Changed)
+			require.Equal(t, c.notes, codes(got.Notes))
+			require.Zero(t, got.Line)
+			again, err := f.RemoveRule(record(t, r, 18), hba.EnsureConfig{FS: files("a", c.a)})
+			if len(f.Records()) > 0 || c.a != "" {
+				require.NoError(t, err)
+				require.False(t, again.Changed)
+			}
+		})
+	}
 }

@@ -311,3 +311,39 @@ func TestOracleLongNames(t *testing.T) {
 		}
 	})
 }
+
+// TestOracleEnsureRule is what EnsureRule is for: a standby that met another rule meets its own, and nobody else does.
+func TestOracleEnsureRule(t *testing.T) {
+	oracle.EachNetwork(t, func(t *testing.T, s *oracle.Server) {
+		g := newGatekeeper(t, s)
+		major := pgconf.Major(s.Major)
+		text := keyhole + "# standbys\nhost replication bob 127.0.0.1/32 password\n"
+		if major >= 16 {
+			s.Write(t, "more.conf", []byte("host replication all all password\n"))
+			text += "include more.conf\n"
+		} else {
+			text += "host replication all all password\n"
+		}
+		f, err := hba.ParseFor("pg_hba.conf", []byte(text), major)
+		require.NoError(t, err)
+		r := record(t, "host replication alice,bob 127.0.0.0/24 scram-sha-256", major)
+		change, err := f.EnsureRule(r, hba.EnsureConfig{FS: os.DirFS(s.Data)})
+		require.NoError(t, err)
+		require.Equal(t, 4, change.Line, "%s", f.Bytes())
+		s.Write(t, "pg_hba.conf", f.Bytes())
+		var bad int
+		require.NoError(t, g.conn.QueryRow(t.Context(), "select count(*) from pg_hba_file_rules where error is not null").Scan(&bad))
+		require.Zero(t, bad)
+		g.reload(t)
+		g.logged = len(s.Log(t))
+		for c, want := range map[string]int{
+			"tcp physical": 4, "tls physical from=127.0.0.9": 4, "tcp physical user=bob from=127.0.0.2": 4,
+			"tcp physical user=bob": 3, // the exception before it, which a note names
+			"tcp user=alice":        0,
+		} {
+			require.Equal(t, want, g.line(t, conn(t, c)), c)
+		}
+		require.Contains(t, codes(change.Notes), "earlier-rule:p3")
+		require.NotContains(t, []int{0, 4}, g.line(t, conn(t, "tcp physical user=carol")))
+	})
+}
