@@ -70,8 +70,8 @@ const (
 	NotWhole          // a fraction or exponent, which integers may not have before 12
 	BadUnit           // a unit that the parameter or the major does not know
 	OutOfRange
-	ReadOnly  // an Internal parameter
-	BadSyntax // a String whose own grammar refuses it
+	ReadOnly // an Internal parameter
+	OwnRule  // a rule of this parameter alone: its grammar, its list of words, a multiple of a number
 )
 
 // Error says what is wrong and what to do.
@@ -95,16 +95,17 @@ const (
 
 func (r refusal) Error() string { return "refused" }
 
-// syntaxError is the reason of a ValueError for a value that has the right type. Its text is the hint: what the parameter takes.
-type syntaxError string
+// ownRule is the reason of a ValueError for a value that has the right type, but that a rule of the parameter refuses. Its text is
+// the hint: what the parameter takes.
+type ownRule string
 
-func (e syntaxError) Error() string { return string(e) }
+func (e ownRule) Error() string { return string(e) }
 
 // refuse returns the error for a value that was refused for a reason.
 func (p Param) refuse(reason error) error {
-	var syntax syntaxError
-	if errors.As(reason, &syntax) {
-		return &ValueError{Param: p, Kind: BadSyntax, Hint: string(syntax)}
+	var rule ownRule
+	if errors.As(reason, &rule) {
+		return &ValueError{Param: p, Kind: OwnRule, Hint: string(rule)}
 	}
 	var r refusal
 	errors.As(reason, &r)
@@ -119,7 +120,7 @@ func (p Param) hint(kind Refusal) string {
 	case NotNumber:
 		return "not a number"
 	case BadUnit:
-		if units := p.Unit.Units(p.Major); len(units) > 0 && (p.Type == Int || p.Major >= 12) {
+		if units := p.Unit.Units(p.Major); len(units) > 0 {
 			return "unknown unit; takes " + commaList(units) + " (upper and lower case matter), or a bare number of " + string(p.Unit)
 		}
 	case NotBool:

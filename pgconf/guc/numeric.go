@@ -62,14 +62,11 @@ func parseOldInt(m pgconf.Major, u Unit, n int64, s, rest string, over bool) (in
 	return n, nil
 }
 
-// parseReal reads a real number in base units, as parse_real of guc.c does.
+// parseReal reads a real number in base units, as parse_real of guc.c does. Before 12 no real parameter has a unit.
 func parseReal(m pgconf.Major, u Unit, s string) (float64, error) {
 	f, rest, err := cFloat(s)
 	if err != nil {
 		return 0, err
-	}
-	if m < 12 {
-		u = NoUnit
 	}
 	return toBase(m, u, f, rest)
 }

@@ -45,6 +45,9 @@ var left = map[string]string{
 
 // another returns a value that is not the default, if there is one for the round trip.
 func another(p guc.Param) (string, bool) {
+	if value, ok := anotherValue[p.Name]; ok {
+		return value, true
+	}
 	switch p.Type {
 	case guc.Bool:
 		if p.Default == "on" {
@@ -66,18 +69,17 @@ func another(p guc.Param) (string, bool) {
 	case guc.Real:
 		return strconv.FormatFloat(p.Min+(p.Max-p.Min)/3, 'g', -1, 64), true
 	}
-	value, ok := anotherString[p.Name]
-	return value, ok
+	return "", false
 }
 
-// anotherString has no values that would make the server wait for, load or write something.
-var anotherString = map[string]string{
+// anotherValue has values of strings, and others that are particular. None of them makes the server wait for, load or write something.
+var anotherValue = map[string]string{
 	"DateStyle": "german", "TimeZone": "UTC", "archive_command": `cp "%p" '/arch/%f' # \ x`, "log_line_prefix": "%m '[%p]'\té\n ",
 	"search_path": `"$user", "b ""c", public`, "application_name": "x\ty", "log_destination": "stderr, csvlog", "cluster_name": "a/é",
 	"synchronous_standby_names": "", "primary_conninfo": "host=h password='it''s'", "restore_command": "cp /a/%f \"%p\"\n",
 	"wal_consistency_checking": "heap, btree", "backtrace_functions": "a, b", "primary_slot_name": "s_1", "recovery_target_lsn": "0/3000148",
 	"recovery_target_name": "before the flood", "recovery_target_timeline": "latest", "log_filename": "%Y.log", "listen_addresses": "*",
-	"temp_tablespaces": "", "recovery_target_time": "2020-01-01 00:00:00",
+	"log_file_mode": "010", "temp_tablespaces": "", "recovery_target_time": "2020-01-01 00:00:00",
 }
 
 // raised are values that the server raises to the smallest that it can use, in other parameters than the round trip's.

@@ -60,7 +60,8 @@ func quoteSyncName(name string) string {
 }
 
 // ParseSyncNames reads a value of synchronous_standby_names as a major does: a list of names, from 9.6 on also N (names), and
-// from 10 on FIRST N (names) and ANY N (names). The error is a [*ValueError], also for 9.0, which has no such parameter.
+// from 10 on FIRST N (names) and ANY N (names). The error is a [*ValueError], or for 9.0, which has no such parameter, an
+// [*UnknownError].
 // The grammar is that of the server's syncrep_gram.y; before 9.6, SplitIdentifierString.
 func ParseSyncNames(m pgconf.Major, value string) (SyncNames, error) {
 	p, ok := Lookup(m, "synchronous_standby_names")
@@ -75,10 +76,10 @@ func ParseSyncNames(m pgconf.Major, value string) (SyncNames, error) {
 }
 
 const (
-	errSyncSyntax syntaxError = `takes a list of names, or N (names); quote what is not a plain name, as in "a-b"`
-	errSyncFirst  syntaxError = `takes a list of names, N (names), FIRST N (names) or ANY N (names); quote what is not a plain name, as in "a-b"`
-	errSyncCount  syntaxError = "the number of standbys must be greater than zero"
-	errSyncList   syntaxError = "takes a list of names with commas between them"
+	errSyncSyntax ownRule = `takes a list of names, or N (names); quote what is not a plain name, as in "a-b"`
+	errSyncFirst  ownRule = `takes a list of names, N (names), FIRST N (names) or ANY N (names); quote what is not a plain name, as in "a-b"`
+	errSyncCount  ownRule = "the number of standbys must be greater than zero"
+	errSyncList   ownRule = "takes a list of names with commas between them"
 )
 
 func parseSyncNames(m pgconf.Major, value string) (SyncNames, error) {

@@ -1,6 +1,7 @@
 package guc
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -9,7 +10,7 @@ import (
 )
 
 // Value is what a server makes of the text of a value: 1GB, 1024MB and 131072 are the same value of shared_buffers. Values
-// of one parameter and major compare with ==. The zero Value is the empty string.
+// of one parameter and major compare with ==. The zero Value is off.
 type Value struct {
 	kind   Type
 	unit   Unit
@@ -28,12 +29,13 @@ func (v Value) Number() (float64, bool) { return v.number, v.kind == Int || v.ki
 func (v Value) Bool() (value, ok bool) { return v.kind == Bool && v.number != 0, v.kind == Bool }
 
 // String returns the value as SHOW prints it: "on", "8GB", "30s", "0.1", and what the string was. A Real has six digits
-// there, so a server that reads this text may see another number; [Value.Setting] keeps all.
+// there, so a server that reads this text may see another number; [Value.Setting] keeps all. (9.0 to 9.3, which do not know TB, print
+// 1024GB for 1TB.)
 func (v Value) String() string {
 	switch v.kind {
 	case Int:
 		if v.octal {
-			return "0" + strconv.FormatInt(int64(v.number), 8)
+			return fmt.Sprintf("%04o", int64(v.number))
 		}
 		n, unit := v.inLargestUnit(0)
 		return strconv.FormatInt(int64(n), 10) + unit

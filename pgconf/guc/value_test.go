@@ -62,6 +62,9 @@ var numberVectors = []struct {
 	{"work_mem", "nan", []string{refused}},
 	{"work_mem", "inf", []string{refused}},
 	{"work_mem", "1e3", []string{refused, "1000"}},
+	{"work_mem", "1E3kB", []string{refused, "1000"}},
+	{"work_mem", "1e+3", []string{refused, "1000"}},
+	{"work_mem", "64000000e-6MB", []string{refused, "65536"}},
 	{"work_mem", "1e400", []string{refused}},
 	{"work_mem", "1e", []string{refused}},
 	{"work_mem", "64e0", []string{refused, "64"}},
@@ -201,7 +204,10 @@ func TestValue(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "0640", v.String())
 	require.Equal(t, "416", v.Setting())
-	require.Equal(t, guc.Value{}, guc.Value{})
+	v, err = guc.Parse(17, "unix_socket_permissions", "8")
+	require.NoError(t, err)
+	require.Equal(t, "0010", v.String())
+	require.Equal(t, "off", guc.Value{}.String())
 	v, err = guc.Parse(17, "random_page_cost", "1.23456789")
 	require.NoError(t, err)
 	require.Equal(t, "1.23457", v.String())
@@ -226,7 +232,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 			refusals[refused.Kind] = true
 		}
 	}
-	for kind := guc.NotBool; kind <= guc.BadSyntax; kind++ {
+	for kind := guc.NotBool; kind <= guc.OwnRule; kind++ {
 		require.Equal(t, kind != guc.NotWhole, refusals[kind], "%d", kind)
 	}
 }
