@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
 
@@ -12,7 +11,7 @@ import (
 func runParam(t *testing.T, args ...string) (code int, stdout string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	code = run(context.Background(), append([]string{"param"}, args...), strings.NewReader(""), &out, &errOut)
+	code = run(t.Context(), append([]string{"param"}, args...), strings.NewReader(""), &out, &errOut)
 	require.Empty(t, errOut.String())
 	return code, out.String()
 }

@@ -89,21 +89,21 @@ func walBuffers(_ Param, v Value) (Value, error) {
 
 func sixteenPages(_ Param, v Value) (Value, error) {
 	if int(v.number)%16 != 0 {
-		return v, ownRule("takes multiples of 16 blocks, which are 128kB")
+		return v, ruleError("takes multiples of 16 blocks, which are 128kB")
 	}
 	return v, nil
 }
 
 func vacuumBufferUsageLimit(_ Param, v Value) (Value, error) {
 	if v.number != 0 && v.number < 128 {
-		return v, ownRule("takes 0 or 128kB to 16777216kB")
+		return v, ruleError("takes 0 or 128kB to 16777216kB")
 	}
 	return v, nil
 }
 
 func notZero(_ Param, v Value) (Value, error) {
 	if v.number == 0 {
-		return v, ownRule("takes -1 or 1 to 1024, not 0")
+		return v, ruleError("takes -1 or 1 to 1024, not 0")
 	}
 	return v, nil
 }
@@ -111,14 +111,14 @@ func notZero(_ Param, v Value) (Value, error) {
 // onlyOff: from 12 on, default_with_oids is there so that old dumps can turn it off.
 func onlyOff(p Param, v Value) (Value, error) {
 	if p.Major >= 12 && v.number != 0 {
-		return v, ownRule("takes off only; tables with OIDs are gone since 12")
+		return v, ruleError("takes off only; tables with OIDs are gone since 12")
 	}
 	return v, nil
 }
 
 func notEmpty(_ Param, v Value) (Value, error) {
 	if v.text == "" || len(v.text) > maxIdentifier {
-		return v, ownRule("takes a name of 1 to 63 bytes")
+		return v, ruleError("takes a name of 1 to 63 bytes")
 	}
 	return v, nil
 }
@@ -126,7 +126,7 @@ func notEmpty(_ Param, v Value) (Value, error) {
 // folderList wants a list of folders.
 func folderList(p Param, v Value) (Value, error) {
 	if _, ok := splitDirectories(p.Major, v.text); !ok {
-		return v, ownRule("takes a list of folders with commas between them; quote a folder with a comma, as in \"/a,b\"")
+		return v, ruleError("takes a list of folders with commas between them; quote a folder with a comma, as in \"/a,b\"")
 	}
 	return v, nil
 }
@@ -140,7 +140,7 @@ func nameList(p Param, v Value) (Value, error) {
 func (p Param) names(list string) ([]string, error) {
 	names, ok := SplitNames(p.Major, list)
 	if !ok {
-		return nil, ownRule("takes a list of names with commas between them; quote a name with a blank, as in \"a b\"")
+		return nil, ruleError("takes a list of names with commas between them; quote a name with a blank, as in \"a b\"")
 	}
 	return names, nil
 }
@@ -154,7 +154,7 @@ func wordList(words ...string) check {
 		}
 		for _, name := range names {
 			if !slices.Contains(words, fold(name)) {
-				return v, ownRule("takes a list of " + strings.Join(words, ", "))
+				return v, ruleError("takes a list of " + strings.Join(words, ", "))
 			}
 		}
 		return v, nil
@@ -190,7 +190,7 @@ func dateStyle(p Param, v Value) (Value, error) {
 	var style, order string
 	set := func(place *string, word string) {
 		if *place != "" && *place != word {
-			err = ownRule("the words contradict each other")
+			err = ruleError("the words contradict each other")
 		}
 		*place = word
 	}
@@ -212,7 +212,7 @@ func dateStyle(p Param, v Value) (Value, error) {
 			set(&order, "MDY")
 		case name == "default":
 		default:
-			return v, ownRule("takes ISO, SQL, Postgres or German and YMD, DMY or MDY")
+			return v, ruleError("takes ISO, SQL, Postgres or German and YMD, DMY or MDY")
 		}
 	}
 	if style == "" {
@@ -230,7 +230,7 @@ func dateStyle(p Param, v Value) (Value, error) {
 
 func backtraceFunctions(_ Param, v Value) (Value, error) {
 	if spanOf(v.text, letters+decimalDigits+", \n\t") < len(v.text) {
-		return v, ownRule("takes a list of function names")
+		return v, ruleError("takes a list of function names")
 	}
 	return v, nil
 }
@@ -243,7 +243,7 @@ func isSlotName(s string) bool {
 
 func slotName(_ Param, v Value) (Value, error) {
 	if v.text != "" && !isSlotName(v.text) {
-		return v, ownRule("takes a slot name of at most 63 lower-case letters, digits and underscores")
+		return v, ruleError("takes a slot name of at most 63 lower-case letters, digits and underscores")
 	}
 	return v, nil
 }
@@ -255,7 +255,7 @@ func slotNames(p Param, v Value) (Value, error) {
 	}
 	for _, name := range names {
 		if !isSlotName(name) {
-			return v, ownRule("takes a list of slot names of lower-case letters, digits and underscores")
+			return v, ruleError("takes a list of slot names of lower-case letters, digits and underscores")
 		}
 	}
 	return v, nil
@@ -263,14 +263,14 @@ func slotNames(p Param, v Value) (Value, error) {
 
 func recoveryTarget(_ Param, v Value) (Value, error) {
 	if v.text != "" && v.text != "immediate" {
-		return v, ownRule("takes immediate or nothing")
+		return v, ruleError("takes immediate or nothing")
 	}
 	return v, nil
 }
 
 func recoveryTargetName(_ Param, v Value) (Value, error) {
 	if len(v.text) > maxIdentifier {
-		return v, ownRule("takes a name of at most 63 bytes")
+		return v, ruleError("takes a name of at most 63 bytes")
 	}
 	return v, nil
 }
@@ -278,7 +278,7 @@ func recoveryTargetName(_ Param, v Value) (Value, error) {
 // recoveryTargetTime only knows the words that the server refuses; the rest is up to the server.
 func recoveryTargetTime(_ Param, v Value) (Value, error) {
 	if slices.Contains([]string{"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity"}, v.text) {
-		return v, ownRule("takes a date with a time, not a word")
+		return v, ruleError("takes a date with a time, not a word")
 	}
 	return v, nil
 }
@@ -287,7 +287,7 @@ func recoveryTargetLSN(_ Param, v Value) (Value, error) {
 	high, low, ok := strings.Cut(v.text, "/")
 	hex := func(s string) bool { return s != "" && len(s) <= 8 && spanOf(s, hexDigits) == len(s) }
 	if v.text != "" && !(ok && hex(high) && hex(low)) {
-		return v, ownRule("takes a WAL position such as 0/3000148")
+		return v, ruleError("takes a WAL position such as 0/3000148")
 	}
 	return v, nil
 }
@@ -305,7 +305,7 @@ func recoveryTargetXID(_ Param, v Value) (Value, error) {
 	_, number := cutSign(strings.TrimLeft(v.text, cSpace))
 	base, digits, _ := cDigits(number)
 	if _, err := strconv.ParseUint(digits, base, 64); digits != "" && err != nil {
-		return v, ownRule("takes a number of at most 64 bits")
+		return v, ruleError("takes a number of at most 64 bits")
 	}
 	return v, nil
 }

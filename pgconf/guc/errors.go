@@ -95,15 +95,15 @@ const (
 
 func (r refusal) Error() string { return "refused" }
 
-// ownRule is the reason of a ValueError for a value that has the right type, but that a rule of the parameter refuses. Its text is
+// ruleError is the reason of a ValueError for a value that has the right type, but that a rule of the parameter refuses. Its text is
 // the hint: what the parameter takes.
-type ownRule string
+type ruleError string
 
-func (e ownRule) Error() string { return string(e) }
+func (e ruleError) Error() string { return string(e) }
 
 // refuse returns the error for a value that was refused for a reason.
 func (p Param) refuse(reason error) error {
-	var rule ownRule
+	var rule ruleError
 	if errors.As(reason, &rule) {
 		return &ValueError{Param: p, Kind: OwnRule, Hint: string(rule)}
 	}

@@ -76,10 +76,10 @@ func ParseSyncNames(m pgconf.Major, value string) (SyncNames, error) {
 }
 
 const (
-	errSyncSyntax ownRule = `takes a list of names, or N (names); quote what is not a plain name, as in "a-b"`
-	errSyncFirst  ownRule = `takes a list of names, N (names), FIRST N (names) or ANY N (names); quote what is not a plain name, as in "a-b"`
-	errSyncCount  ownRule = "the number of standbys must be greater than zero"
-	errSyncList   ownRule = "takes a list of names with commas between them"
+	errSyncSyntax ruleError = `takes a list of names, or N (names); quote what is not a plain name, as in "a-b"`
+	errSyncFirst  ruleError = `takes a list of names, N (names), FIRST N (names) or ANY N (names); quote what is not a plain name, as in "a-b"`
+	errSyncCount  ruleError = "the number of standbys must be greater than zero"
+	errSyncList   ruleError = "takes a list of names with commas between them"
 )
 
 func parseSyncNames(m pgconf.Major, value string) (SyncNames, error) {
