@@ -45,6 +45,9 @@ func parseArgs(m Major, args []string) (*commandLine, error) {
 	l := &commandLine{major: m}
 	for i := 0; i < len(args); i++ {
 		arg, at := args[i], i+1
+		if arg == "--" && at == len(args) {
+			break // it says that no option follows
+		}
 		if len(arg) < 2 || arg[0] != '-' || arg == "--" {
 			return nil, l.refuse(at, "is no option")
 		}
@@ -106,7 +109,7 @@ func (l *commandLine) option(at int, opt byte, value string) error {
 			l.set(at, name, "false")
 			return nil
 		}
-		return l.refuse(at, "-f wants one of "+"s, i, o, b, t, n, m, h")
+		return l.refuse(at, "-f wants one of s, i, o, b, t, n, m, h")
 	case 't':
 		return l.stats(at, value)
 	case 'k':

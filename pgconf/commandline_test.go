@@ -23,10 +23,12 @@ var argsVectors = []struct {
 	{args: "--cluster-name=a=b-c", want: "cluster_name=a=b-c"},
 	{args: "-c cluster_name=", want: "cluster_name="},
 	{args: "-c a.b=1", want: "a.b=1"},
+	{args: "-W 0 --", want: "post_auth_delay=0"},
 	{args: "-Fl -c ssl=off", want: "fsync=false ssl=true ssl=off"},
 	{args: "-FN 30", want: "fsync=false max_connections=30"},
 	{args: "-N30 -B 300 -S 128 -W 0", want: "max_connections=30 shared_buffers=300 work_mem=128 post_auth_delay=0"},
-	{args: "-e -E -s", want: "datestyle=euro log_statement=all log_statement_stats=true"},
+	{args: "-e -E", want: "datestyle=euro log_statement=all"},
+	{args: "-s", want: "log_statement_stats=true"},
 	{args: "-O -P -j -n", until: 15, want: "allow_system_table_mods=true ignore_system_indexes=true"},
 	{args: "-O -P -j", want: "allow_system_table_mods=true ignore_system_indexes=true"},
 	{args: "-fs -f i -fo -fb -ft -fn -fm -fh", want: "enable_seqscan=false enable_indexscan=false enable_indexonlyscan=false " +
@@ -36,6 +38,8 @@ var argsVectors = []struct {
 	{args: "-d 1", until: 17, want: "log_min_messages=debug1 log_connections=true log_disconnections=true"},
 	{args: "-d 1", since: 18, want: "log_min_messages=debug1 log_connections=all log_disconnections=true"},
 	{args: "-d5", until: 17, want: "log_min_messages=debug5 log_connections=true log_disconnections=true log_statement=all " +
+		"debug_print_parse=true debug_print_plan=true debug_print_rewritten=true"},
+	{args: "-d5", since: 18, want: "log_min_messages=debug5 log_connections=all log_disconnections=true log_statement=all " +
 		"debug_print_parse=true debug_print_plan=true debug_print_rewritten=true"},
 	{args: "-T", until: 15, want: ""},
 	{args: "-T", since: 16, want: "send_abort_for_crash=true"},
@@ -96,7 +100,7 @@ func TestArgsMain(t *testing.T) {
 }
 
 // refusedArgs are command lines that postgres refuses.
-var refusedArgs = []string{"x", "-", "--", "-p", "-c", "-c work_mem", "--work_mem", "-z", "-Fz", "-fx", "-tp", "-p 1 x"}
+var refusedArgs = []string{"x", "-", "-- x", "-p", "-c", "-c work_mem", "--work_mem", "-z", "-Fz", "-fx", "-tp", "-p 1 x"}
 
 func TestArgsErrors(t *testing.T) {
 	for _, args := range refusedArgs {
