@@ -38,6 +38,9 @@ type Remark struct {
 	// Severity is Info for what keeps its meaning, Warning for what changes behaviour or is left to do, and Error where a
 	// server of the new major does not start until somebody decides.
 	Severity Severity
+
+	// Code is the rule that [Check] finds broken in the result and not in what was given, or "".
+	Code Code
 }
 
 // String returns "file:line: severity: name: what (why)".
@@ -93,12 +96,13 @@ func (t Translation) Apply(files ...*pgconf.File) (Translated, error) {
 			tr.set[s.Name] = true
 		}
 	}
+	before := tr.broken(t.From)
 	for _, f := range files {
 		tr.file(f)
 	}
 	tr.recoveryConf()
 	tr.defaults()
-	tr.rules()
+	tr.rules(before)
 	general := func(r Remark) bool { return r.Line == 0 }
 	about := slices.DeleteFunc(slices.Clone(tr.remarks), general)
 	rest := slices.DeleteFunc(tr.remarks, func(r Remark) bool { return !general(r) })
@@ -330,31 +334,34 @@ func (t *translator) comment(f *pgconf.File, s pgconf.Setting, severity Severity
 	t.remark(s, severity, "commented out", why)
 }
 
-// rules remarks on combinations with which the new major would not start and the old one did.
-func (t *translator) rules() {
-	check := func(m pgconf.Major) []Problem {
-		var all []pgconf.Setting
-		for _, f := range t.files {
-			all = append(all, f.Settings()...)
-		}
-		return slices.DeleteFunc(Check(Situation{Major: m, Settings: all}), func(p Problem) bool {
-			return p.Severity != Error || p.Code == WrongMajor || p.Code == SyncSyntax // told already
-		})
+// broken returns the rules that keep a server of a major from starting. What one setting alone does is not among them.
+func (t *translator) broken(m pgconf.Major) []Problem {
+	var all []pgconf.Setting
+	for _, f := range t.files {
+		all = append(all, f.Settings()...)
 	}
-	problems := check(t.To)
-	about := func(name string) func(Problem) bool {
-		return func(p Problem) bool {
-			return slices.ContainsFunc(p.Settings, func(s pgconf.Setting) bool { return s.Name == name })
-		}
-	}
+	return slices.DeleteFunc(Check(Situation{Major: m, Settings: all}), func(p Problem) bool {
+		return p.Severity != Error || p.Code == WrongMajor || p.Code == SyncSyntax
+	})
+}
+
+// rules remarks on combinations with which the new major does not start, and the old one did.
+func (t *translator) rules(before []Problem) {
 	const senders = "max_wal_senders" // its default became 10 in 10, which small or minimal servers cannot have
-	if t.From < 10 && t.To >= 10 && !t.has(senders) && slices.ContainsFunc(problems, about(senders)) {
+	problems := t.broken(t.To)
+	about := func(p Problem) bool {
+		return slices.ContainsFunc(p.Settings, func(s pgconf.Setting) bool { return s.Name == senders })
+	}
+	if t.From < 10 && t.To >= 10 && !t.has(senders) && slices.ContainsFunc(problems, about) {
 		t.pin(senders, "0", Info, "with the default, which is 10 from 10 on, the server would not start")
-		problems = check(t.To)
+		problems = t.broken(t.To)
 	}
 	for _, p := range problems {
 		s := p.Settings[0]
-		t.remark(s, p.Severity, p.Remedy, p.Message)
+		old := func(b Problem) bool { return b.Code == p.Code && b.Settings[0].Name == s.Name }
+		if !slices.ContainsFunc(before, old) {
+			t.remarks = append(t.remarks, Remark{File: s.File, Line: s.Line, Name: s.Spelling, What: p.Remedy, Why: p.Message, Severity: Error, Code: p.Code})
+		}
 	}
 }
 
