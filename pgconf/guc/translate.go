@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
 )
@@ -384,15 +383,15 @@ func (t *translator) pin(name, value string, severity Severity, why string) {
 func (t *translator) defaults() {
 	for _, p := range Params(t.To) {
 		name := fold(p.Name)
-		old, ok := Lookup(t.From, name)
-		if !ok || fold(old.Name) != name || t.has(name) || p.Context == Internal || p.Hidden || sameDefault(old, p) {
+		before, ok := t.oldDefault(name)
+		after := p.shownDefault()
+		if !ok || before == after || t.has(name) || p.Context == Internal || p.Hidden || p.Varies || slices.Contains(respelledDefaults, name) {
 			continue
 		}
 		why, severity := "the default changed", Info
 		if effect, ok := defaultEffects[name]; ok {
 			why, severity = effect, Warning
 		}
-		before, after := old.shownDefault(), p.shownDefault()
 		if t.Pin && Validate(t.To, name, before) == nil {
 			t.pin(name, before, Info, why)
 			continue
@@ -402,7 +401,16 @@ func (t *translator) defaults() {
 	}
 }
 
-// sameDefault reports whether two majors do the same if a parameter is not set.
-func sameDefault(a, b Param) bool {
-	return a.shownDefault() == b.shownDefault() || a.Varies || b.Varies || slices.Contains(respelledDefaults, strings.ToLower(a.Name))
+// oldDefault returns the default that a parameter had in the old major, in the words of the new one. It is not ok for one that
+// the old major does not have under that name, or not in every build.
+func (t *translator) oldDefault(name string) (string, bool) {
+	p, ok := Lookup(t.From, name)
+	if !ok || fold(p.Name) != name || p.Varies {
+		return "", false
+	}
+	text := p.shownDefault()
+	if convert := conversions[name]; convert != nil {
+		text = convert(t.Translation, text).value
+	}
+	return text, true
 }

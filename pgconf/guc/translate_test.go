@@ -277,3 +277,196 @@ func defaultText(p guc.Param) string {
 	}
 	return texts[strings.ToLower(p.Name)]
 }
+
+// recoveries are a recovery.conf and what becomes of it. From 12 on that is what postgresql.conf has then.
+var recoveries = []struct {
+	name       string
+	from, to   pgconf.Major
+	text, want string
+	signal     string
+	errors     int
+}{
+	{"standby", v94, 17, "standby_mode = on\nprimary_conninfo = 'host=h'\n", "primary_conninfo = 'host=h'\n", "standby.signal", 0},
+	{"targeted", 11, 12, "restore_command = 'x'\nstandby_mode = off\n", "restore_command = 'x'\n", "recovery.signal", 0},
+	{"nothing", 11, 12, "", "", "recovery.signal", 0},
+	{"trigger file", 11, 15, "trigger_file = '/x'", "promote_trigger_file = '/x'\n", "recovery.signal", 0},
+	{"no trigger file any more", 11, 16, "trigger_file = '/x'", "", "recovery.signal", 0},
+	{"pause", v94, 12, "pause_at_recovery_target = false", "recovery_target_action = 'promote'\n", "recovery.signal", 0},
+	{"pause that is none", v94, 12, "pause_at_recovery_target = x", "", "recovery.signal", 1},
+	{"last target", v94, 12, "recovery_target_xid = 5\nrecovery_target_name = n", "recovery_target_name = 'n'\n", "recovery.signal", 0},
+	{"last target is empty", 10, 12, "recovery_target = immediate\nrecovery_target_name = ''", "", "recovery.signal", 0},
+	{"first target", v93, 12, "recovery_target_time = '2014-01-01'\nrecovery_target_xid = 5\nrecovery_target_name = n", "recovery_target_xid = '5'\n", "recovery.signal", 0},
+	{"first target is empty", v93, 12, "recovery_target_name = n\nrecovery_target_xid = ''", "recovery_target_name = 'n'\n", "recovery.signal", 0},
+	{"target by the clock", 11, 12, "recovery_target_time = 'now'", "", "recovery.signal", 1},
+	{"timeline", 11, 12, "recovery_target_timeline = 'latest'", "recovery_target_timeline = 'latest'\n", "recovery.signal", 0},
+	{"last line", 11, 12, "restore_command = 'x'\nrestore_command = 'y'", "restore_command = 'y'\n", "recovery.signal", 0},
+	{"percent", 11, 16, "restore_command = 'x %d'", "restore_command = 'x %%d'\n", "recovery.signal", 0},
+	{"fraction is no value", 11, 12, "recovery_min_apply_delay = x", "", "recovery.signal", 1},
+	{"upper case", 11, 12, "STANDBY_MODE = on", "", "recovery.signal", 1},
+	{"unknown", 11, 12, "standby = on", "", "recovery.signal", 1},
+	{"include", 11, 12, "include 'x'", "", "recovery.signal", 0},
+	{"9.0", v90, 12, `restore_command any 'copy C:\a "%p"' # x`, "restore_command = 'copy C:\\\\a \"%p\"'\n", "recovery.signal", 0},
+
+	{"in place", v94, v95, "pause_at_recovery_target = on # x\nstandby_mode = on", "recovery_target_action = pause # x\nstandby_mode = on", "", 0},
+	{"in place, back", v95, v94, "recovery_target_action = promote", "pause_at_recovery_target = false", "", 0},
+	{"in place, back, not possible", v95, v94, "recovery_target_action = shutdown", "#recovery_target_action = shutdown # PostgreSQL 9.4: up to 9.4 there is only pause or promote", "", 0},
+	{"in place, both", v94, v95, "recovery_target_action = pause\npause_at_recovery_target = on",
+		"recovery_target_action = pause\n#pause_at_recovery_target = on # PostgreSQL 9.5: recovery_target_action is set already", "", 0},
+	{"in place, too new", v94, v93, "primary_slot_name = s", "#primary_slot_name = s # PostgreSQL 9.3: it came with 9.4", "", 0},
+	{"in place, as it is", 10, 11, "recovery_target_lsn = '0/1'", "recovery_target_lsn = '0/1'", "", 0},
+}
+
+func TestTranslateRecoveryConf(t *testing.T) {
+	for _, test := range recoveries {
+		t.Run(test.name, func(t *testing.T) {
+			recovery, err := guc.ParseRecoveryConf("recovery.conf", []byte(test.text), test.from)
+			require.NoError(t, err)
+			before := string(recovery.Bytes())
+			main := pgconf.New("postgresql.conf")
+			tr := guc.Translation{From: test.from, To: test.to, RecoveryConf: recovery}
+			done, err := tr.Apply(main)
+			require.NoError(t, err)
+			require.Equal(t, test.signal, done.Signal)
+			got := string(recovery.Bytes())
+			if test.to >= 12 {
+				require.Equal(t, before, got)
+				got = string(main.Bytes())
+			}
+			require.Equal(t, test.want, got)
+			bad := 0
+			for _, r := range done.Remarks {
+				require.NotContains(t, r.What, "host=h")
+				if r.Severity == guc.Error {
+					bad++
+				}
+			}
+			require.Equal(t, test.errors, bad, "%v", done.Remarks)
+
+			again, err := tr.Apply(main)
+			require.NoError(t, err)
+			require.Equal(t, test.signal, again.Signal)
+			require.Equal(t, test.want, map[bool]string{true: string(main.Bytes()), false: string(recovery.Bytes())}[test.to >= 12])
+		})
+	}
+}
+
+func TestParseRecoveryConf(t *testing.T) {
+	tests := []struct{ name, old, want string }{
+		{"same in both", "standby_mode = 'on' # x\r\n", "standby_mode = 'on' # x\r\n"},
+		{"comment and blank", "# 'x'\n\n  \n", "# 'x'\n\n  \n"},
+		{"backslash", `restore_command = 'a\b'` + "\n", `restore_command = 'a\\b'` + "\n"},
+		{"quotes", `restore_command = 'a''b'`, `restore_command = 'a''b'`},
+		{"junk before the value", "standby_mode = xx 'on' # y\n", "standby_mode = 'on' # y\n"},
+		{"no blank", "standby_mode='on'", "standby_mode='on'"},
+		{"last line open", `x 'a\'`, `x = 'a\\'`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f, err := guc.ParseRecoveryConf("r", []byte(test.old), pgconf.V9_0)
+			require.NoError(t, err)
+			require.Equal(t, test.want, string(f.Bytes()))
+		})
+	}
+	for _, bad := range []string{"standby_mode = on'", "standby_mode = 'on", "standby_mode = 'on' x"} {
+		f, err := guc.ParseRecoveryConf("r", []byte(bad), pgconf.V9_0)
+		require.Error(t, err, bad)
+		require.Equal(t, bad, string(f.Bytes()))
+	}
+	f, err := guc.ParseRecoveryConf("r", []byte(`x = 'a\b'`), pgconf.V9_1)
+	require.NoError(t, err)
+	require.Equal(t, `x = 'a\b'`, string(f.Bytes()))
+}
+
+func TestTranslateMistakes(t *testing.T) {
+	f := pgconf.New("p")
+	_, err := guc.Translate(f, 2, 17)
+	require.ErrorIs(t, err, pgconf.ErrMajor)
+	_, err = guc.Translate(f, 17, 19)
+	require.ErrorIs(t, err, pgconf.ErrMajor)
+	_, err = guc.Translation{From: 10, To: 17}.Apply()
+	require.Error(t, err)
+	for _, size := range []int64{-1, 1, 1 << 19, 3 << 20, 1 << 31} {
+		_, err = guc.Translation{From: 10, To: 17, SegmentSize: size}.Apply(f)
+		require.Error(t, err)
+	}
+	_, err = guc.Translation{From: 12, To: 17, RecoveryConf: f}.Apply(f)
+	require.Error(t, err)
+	require.Empty(t, f.Bytes())
+}
+
+func translated(t *testing.T, tr guc.Translation, text string) (string, []guc.Remark) {
+	t.Helper()
+	f, err := pgconf.Parse("p", []byte(text))
+	require.NoError(t, err)
+	done, err := tr.Apply(f)
+	require.NoError(t, err)
+	return string(f.Bytes()), done.Remarks
+}
+
+func TestTranslateSegmentSize(t *testing.T) {
+	got, _ := translated(t, guc.Translation{From: v96, To: 17, SegmentSize: 64 << 20}, "wal_keep_segments = 2\nmax_wal_size = 10\n")
+	require.Equal(t, "wal_keep_size = 128MB\nmax_wal_size = 640MB\n", got)
+	got, _ = translated(t, guc.Translation{From: 13, To: 12, SegmentSize: 1 << 30}, "wal_keep_size = 1025MB\n")
+	require.Equal(t, "wal_keep_segments = 2\n", got)
+}
+
+// A name that is there under its new name too, in whatever file, must not be set twice.
+func TestTranslateSetAlready(t *testing.T) {
+	a, err := pgconf.Parse("a", []byte("wal_keep_segments = 2\nwal_keep_segments = 3\n"))
+	require.NoError(t, err)
+	b, err := pgconf.Parse("b", []byte("wal_keep_size = 1GB\n"))
+	require.NoError(t, err)
+	done, err := guc.Translation{From: 12, To: 13}.Apply(a, b)
+	require.NoError(t, err)
+	require.Equal(t, "#wal_keep_segments = 2 # PostgreSQL 13: wal_keep_size is set already\n#wal_keep_segments = 3 # PostgreSQL 13: wal_keep_size is set already\n", string(a.Bytes()))
+	require.Empty(t, b.Diff())
+	require.Equal(t, guc.Warning, done.Remarks[0].Severity)
+
+	got, _ := translated(t, guc.Translation{From: 12, To: 13}, "wal_keep_segments = 2\nwal_keep_segments = 3\n")
+	require.Equal(t, "wal_keep_size = 2\nwal_keep_size = 48MB\n", got, "the last line counts")
+}
+
+func TestTranslatePins(t *testing.T) {
+	for from := pgconf.Oldest; from <= pgconf.Newest; from++ {
+		for to := pgconf.Oldest; to <= pgconf.Newest; to++ {
+			tr := guc.Translation{From: from, To: to, Pin: true}
+			got, remarks := translated(t, tr, "# nothing\n")
+			again, _ := translated(t, tr, got)
+			require.Equal(t, got, again)
+			for _, r := range remarks {
+				require.Equal(t, guc.Info, r.Severity, "%s to %s: %s", from, to, r)
+				require.Zero(t, r.Line)
+			}
+			for _, s := range settingsOf(t, got) {
+				p, ok := guc.Lookup(from, s.Name)
+				require.True(t, ok)
+				v, err := guc.Parse(to, s.Name, s.Value)
+				require.NoError(t, err)
+				require.Equal(t, defaultText(p), v.String())
+			}
+			if from == to {
+				require.Equal(t, "# nothing\n", got)
+			}
+		}
+	}
+	got, _ := translated(t, guc.Translation{From: v96, To: 10, Pin: true}, "# nothing\n")
+	require.Equal(t, "# nothing\nhot_standby = 'off'\nlog_directory = 'pg_log'\nlog_line_prefix = ''\nmax_parallel_workers_per_gather = '0'\n"+
+		"max_replication_slots = '0'\nmax_wal_senders = '0'\nwal_level = 'minimal'\n", got)
+}
+
+// What the new major would not start with, and the old one did, is put right or told.
+func TestTranslateKeepsStarting(t *testing.T) {
+	got, remarks := translated(t, guc.Translation{From: v96, To: 17}, "wal_level = minimal\n")
+	require.Equal(t, "wal_level = minimal\nmax_wal_senders = '0'\n", got)
+	for _, r := range remarks {
+		require.NotEqual(t, guc.Error, r.Severity, r)
+	}
+	_, remarks = translated(t, guc.Translation{From: 10, To: 11}, "max_connections = 12\nmax_wal_senders = 10\n")
+	require.Equal(t, guc.NoConnectionsLeft, remarks[0].Code)
+	require.Equal(t, guc.Error, remarks[0].Severity)
+	require.Equal(t, 1, remarks[0].Line)
+	_, remarks = translated(t, guc.Translation{From: 11, To: 12}, "wal_level = minimal\n")
+	for _, r := range remarks {
+		require.Empty(t, r.Code, "it did not start before either")
+	}
+}
