@@ -2,7 +2,6 @@ package guc
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,7 +145,9 @@ func (p Problem) String() string {
 // Check finds what is wrong with settings that are each valid for themselves: rules that span parameters, majors and servers.
 // It does no validation of single values (see [Validate]), and a rule says nothing about a parameter whose value is not
 // valid. The result is ordered by severity, the worst first.
-func Check(s Situation) []Problem {
+func Check(s Situation) []Problem { return judge(s, rules) }
+
+func judge(s Situation, rules []func(*checker)) []Problem {
 	c := &checker{Situation: s, own: valuesOf(s.Settings, s.Major), primary: valuesOf(s.Primary, s.Major)}
 	for _, rule := range rules {
 		rule(c)
@@ -173,6 +174,15 @@ var rules = []func(*checker){
 	(*checker).listening,
 	(*checker).passwords,
 	(*checker).workers,
+}
+
+// startRules are those of more than one setting that keep a server from starting or archiving.
+var startRules = []func(*checker){
+	(*checker).walLevel,
+	(*checker).connections,
+	(*checker).walSizes,
+	(*checker).archiving,
+	(*checker).recoveryTargets,
 }
 
 type checker struct {
@@ -340,12 +350,12 @@ func (c *checker) walSizes() {
 // wrongMajor finds the parameters that a server of this major does not have and another one has: it does not start.
 func (c *checker) wrongMajor() {
 	for _, s := range c.own.ordered() {
-		var unknown *UnknownError
-		if !errors.As(Validate(c.Major, s.Name, s.Value), &unknown) {
+		_, elsewhere := HistoryOf(s.Name)
+		_, gone := FateOf(s.Name, c.Major)
+		_, recovery := recoveryConf[fold(s.Name)]
+		if _, ok := Lookup(c.Major, s.Name); ok || !elsewhere && !gone && !recovery {
 			continue
 		}
-		if unknown.Since > 0 || unknown.Until > 0 || unknown.Fate != nil || unknown.RecoveryConf {
-			c.add(WrongMajor, Error, unknown.Error()+": the server does not start", "let Translate rewrite the file, or remove the line", fold(s.Name))
-		}
+		c.add(WrongMajor, Error, unknown(c.Major, s.Name).Error()+": the server does not start", "let Translate rewrite the file, or remove the line", fold(s.Name))
 	}
 }

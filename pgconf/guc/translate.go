@@ -333,15 +333,14 @@ func (t *translator) comment(f *pgconf.File, s pgconf.Setting, severity Severity
 	t.remark(s, severity, "commented out", why)
 }
 
-// broken returns the rules that keep a server of a major from starting. What one setting alone does is not among them.
+// broken returns the rules of more than one setting that keep a server of a major from starting.
 func (t *translator) broken(m pgconf.Major) []Problem {
 	var all []pgconf.Setting
 	for _, f := range t.files {
 		all = append(all, f.Settings()...)
 	}
-	return slices.DeleteFunc(Check(Situation{Major: m, Settings: all}), func(p Problem) bool {
-		return p.Severity != Error || p.Code == WrongMajor || p.Code == SyncSyntax
-	})
+	problems := judge(Situation{Major: m, Settings: all}, startRules)
+	return slices.DeleteFunc(problems, func(p Problem) bool { return p.Severity != Error })
 }
 
 // rules remarks on combinations with which the new major does not start, and the old one did.
@@ -381,36 +380,15 @@ func (t *translator) pin(name, value string, severity Severity, why string) {
 
 // defaults remarks on parameters that are not set and whose default changed, or pins them.
 func (t *translator) defaults() {
-	for _, p := range Params(t.To) {
-		name := fold(p.Name)
-		before, ok := t.oldDefault(name)
-		after := p.shownDefault()
-		if !ok || before == after || t.has(name) || p.Context == Internal || p.Hidden || p.Varies || slices.Contains(respelledDefaults, name) {
+	for _, d := range changedDefaults(t.From, t.To) {
+		if t.has(d.name) {
 			continue
 		}
-		why, severity := "the default changed", Info
-		if effect, ok := defaultEffects[name]; ok {
-			why, severity = effect, Warning
-		}
-		if t.Pin && Validate(t.To, name, before) == nil {
-			t.pin(name, before, Info, why)
+		if t.Pin && d.pinnable {
+			t.pin(d.name, d.before, Info, d.why)
 			continue
 		}
-		s := pgconf.Setting{Name: name, Spelling: p.Name}
-		t.remark(s, severity, fmt.Sprintf("not set: the default was %q and is %q now", before, after), why)
+		s := pgconf.Setting{Name: d.name, Spelling: d.name}
+		t.remark(s, d.severity, fmt.Sprintf("not set: the default was %q and is %q now", d.before, d.after), d.why)
 	}
-}
-
-// oldDefault returns the default that a parameter had in the old major, in the words of the new one. It is not ok for one that
-// the old major does not have under that name, or not in every build.
-func (t *translator) oldDefault(name string) (string, bool) {
-	p, ok := Lookup(t.From, name)
-	if !ok || fold(p.Name) != name || p.Varies {
-		return "", false
-	}
-	text := p.shownDefault()
-	if convert := conversions[name]; convert != nil {
-		text = convert(t.Translation, text).value
-	}
-	return text, true
 }

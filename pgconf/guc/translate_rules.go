@@ -267,33 +267,3 @@ func pauseToAction(value string, forward bool) (string, string) {
 	}
 	return "", "up to 9.4 there is only pause or promote"
 }
-
-// defaultEffects are the changes of defaults that a user may notice, by parameter.
-var defaultEffects = map[string]string{
-	"autovacuum_vacuum_cost_delay":    "autovacuum works harder from 12 on",
-	"checkpoint_completion_target":    "checkpoints are spread over more time from 14 on",
-	"effective_cache_size":            "plans may change from 9.4 on",
-	"effective_io_concurrency":        "plans may change from 18 on, and more is read ahead",
-	"extra_float_digits":              "floats are printed exactly from 12 on",
-	"hash_mem_multiplier":             "hash tables take twice the memory from 15 on",
-	"hot_standby":                     "a standby lets clients in from 10 on",
-	"jit":                             "expensive queries are compiled from 12 on",
-	"log_autovacuum_min_duration":     "long runs of autovacuum are logged from 15 on",
-	"log_checkpoints":                 "checkpoints are logged from 15 on",
-	"log_directory":                   "log files are in log from 10 on",
-	"log_line_prefix":                 "log lines begin with time and process id from 10 on",
-	"max_parallel_workers_per_gather": "queries run in parallel from 10 on",
-	"max_replication_slots":           "replication slots can be made from 10 on",
-	"max_wal_senders":                 "standbys and backups can connect from 10 on, if pg_hba.conf lets them",
-	"password_encryption":             "new passwords get a SCRAM hash from 14 on, which old clients cannot use",
-	"ssl_min_protocol_version":        "clients without TLS 1.2 are refused from 13 on",
-	"standard_conforming_strings":     "a backslash in a string of SQL is a backslash from 9.1 on",
-	"wal_level":                       "there is enough WAL for archiving and standbys from 10 on, and more of it",
-	"work_mem":                        "plans may change from 9.4 on",
-}
-
-// respelledDefaults are defaults that differ in spelling only, or that initdb or the machine decides.
-var respelledDefaults = []string{
-	"search_path", "transaction_isolation", "timezone", "log_timezone", "ssl_ciphers", "ssl_ecdh_curve", "shared_buffers", "log_connections", "timezone_abbreviations",
-	"track_activity_query_size",
-}
