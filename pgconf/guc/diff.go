@@ -38,11 +38,11 @@ type Difference struct {
 //
 // The default of a parameter with [Param.Varies] may be another one in your build; and some parameters get their default
 // from the machine at start, such as max_stack_depth. A difference between a line and such a default may be none.
-func Diff(old, new []pgconf.Setting, m pgconf.Major) []Difference {
-	before, after := valuesOf(old, m), valuesOf(new, m)
+func Diff(before, after []pgconf.Setting, m pgconf.Major) []Difference {
+	was, is := valuesOf(before, m), valuesOf(after, m)
 	var all []Difference
-	for _, name := range before.names(after) {
-		d := Difference{Name: name, Old: before.get(name), New: after.get(name), WasSet: before.has(name), IsSet: after.has(name), Action: Restart}
+	for _, name := range was.names(is) {
+		d := Difference{Name: name, Old: was.get(name), New: is.get(name), WasSet: was.has(name), IsSet: is.has(name), Action: Restart}
 		if same(m, name, d.Old.Value, d.New.Value) {
 			continue
 		}

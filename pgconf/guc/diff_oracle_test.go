@@ -62,8 +62,9 @@ func (r *reloader) load(t *testing.T, lines string) map[string]state {
 		require.NoError(t, conn.QueryRow(ctx, "select coalesce(current_setting('understudy.mark', true), '')").Scan(&now))
 		r.requireNoError(ctx, t, conn)
 		if now == mark || lines == "" {
-			defer conn.Close(ctx) //nolint:errcheck // read only
-			return states(ctx, t, conn)
+			all := states(ctx, t, conn)
+			require.NoError(t, conn.Close(ctx))
+			return all
 		}
 		require.NoError(t, conn.Close(ctx))
 		time.Sleep(5 * time.Millisecond) // the postmaster reads the file at its leisure
@@ -267,7 +268,7 @@ func TestOracleDiff(t *testing.T) {
 		}
 
 		old := r.connect(t.Context(), t)
-		defer old.Close(t.Context()) //nolint:errcheck // read only
+		defer old.Close(t.Context())
 		diff := guc.Diff(base, settingsOf(t, r.base+change.String()), m)
 		after = r.load(t, change.String())
 		stays := states(t.Context(), t, old)

@@ -37,6 +37,31 @@
 //   - Errors never repeat the text of a value, since a value may hold a password.
 //   - Everything is safe for concurrent use. The slices in a [Param] are shared: read them only.
 //
+// # Configurations
+//
+// [Diff] compares what two configurations mean and says what a running server needs for each difference: nothing, a reload, new
+// sessions, a restart. [Translation] rewrites the files of one for another major, [Check] judges it by rules that span parameters,
+// majors and servers. All three take the settings of [pgconf.File] or [pgconf.Config] and nothing else; none touches a disk.
+//
+//	for _, d := range guc.Diff(running.Settings(), wanted.Settings(), 17) {
+//		fmt.Println(d.Name, d.Old.Value, d.New.Value, d.Action)
+//	}
+//	remarks, err := guc.Translate(file, pgconf.V9_6, 17) // edits file
+//	problems := guc.Check(guc.Situation{Major: 17, Settings: file.Settings(), Standbys: []string{"berlin"}})
+//
+// The tests of Diff change nearly every parameter of running servers of 10 to 18, and compare with pending_restart and with what old and
+// new sessions see. Those of Translation have the programs of each of these majors read the translated files of each, which set very
+// many parameters, and the packaged ones with all lines uncommented: what they refuse is what is remarked on as an Error. Those of
+// Check start servers and standbys. 9.0 to 9.6 follow the catalogue and the documentation of the steps.
+//
+// Known differences: for some parameters the default means "computed at start" (commit_timestamp_buffers, subtransaction_buffers,
+// transaction_buffers, io_max_concurrency). A server asks for a restart if a line with that very default is added; Diff finds nothing
+// to do, and is right about the result.
+//
+// Translation does not know parameters of extensions, nor what lies in commands but for the placeholders. It leaves comments as they
+// are: one that speaks of segments stays beside a value that is a size now. Check takes on trust that standbys connect under the names
+// it is told.
+//
 // # What only a server can judge
 //
 // [Parse] and [Validate] look at one value and know no server. They accept these, and a server may not:

@@ -141,7 +141,11 @@ type translator struct {
 	set     map[string]bool // names that any of the files set before
 	remarks []Remark
 	signal  string
+	guesses int // how often somebody was asked what a wrong name was meant to be
 }
+
+// maxGuesses bounds the time that a file full of wrong names takes.
+const maxGuesses = 100
 
 func (t *translator) remark(s pgconf.Setting, severity Severity, what, why string) {
 	t.remarks = append(t.remarks, Remark{File: s.File, Line: s.Line, Name: s.Spelling, What: what, Why: why, Severity: severity})
@@ -273,7 +277,11 @@ func (t *translator) gone(f *pgconf.File, s pgconf.Setting) {
 	case recovery:
 		t.comment(f, s, Warning, fmt.Sprintf("PostgreSQL %s has no such parameter", t.To))
 	default:
-		t.remark(s, Warning, "left as it is; look whether it is spelled right", unknown(t.To, s.Name).Error())
+		why := "unknown parameter"
+		if t.guesses++; t.guesses <= maxGuesses {
+			why = unknown(t.To, s.Name).Error()
+		}
+		t.remark(s, Warning, "left as it is; look whether it is spelled right", why)
 	}
 }
 

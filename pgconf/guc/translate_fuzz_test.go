@@ -20,6 +20,9 @@ func FuzzTranslate(f *testing.F) {
 	}
 	f.Add([]byte("# x\r\nwal_keep_segments 5#y\nWAL_KEEP_SEGMENTS=6\n\nbad line\nx='\n"), uint8(12), uint8(18))
 	f.Fuzz(func(t *testing.T, text []byte, from, to uint8) {
+		if len(text) > 512 {
+			return
+		}
 		const majors = uint8(pgconf.Newest - pgconf.Oldest + 1)
 		tr := guc.Translation{From: pgconf.Oldest + pgconf.Major(from%majors), To: pgconf.Oldest + pgconf.Major(to%majors)}
 		file, _ := pgconf.Parse("p", text) // lines that are not valid are kept
