@@ -42,6 +42,7 @@ type commands struct {
 	Translate translateCommand `cmd:"" help:"Rewrite a configuration for another major version: names, units, words; recovery.conf into its new place."`
 	Param     paramCommand     `cmd:"" help:"Explain a parameter: its type, unit, bounds, default, what a change needs, and what other majors do differently."`
 	HBA       hbaCommands      `cmd:"" name:"hba" help:"Work with pg_hba.conf, which says who may connect from where and how."`
+	Conninfo  conninfoCommand  `cmd:"" help:"Read a connection string, edit it, and write it as key=value pairs, as a URI or as a URL of pgjdbc."`
 }
 
 // errNo ends a command whose answer is no. It has been printed already.
