@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -106,10 +107,11 @@ func (c Cluster) claims(up *Place, places map[NodeID]*Place) []claim {
 	return all
 }
 
-// at returns the node that is reached at an address.
+// at returns the node that is reached at an address, however that is spelled.
 func (c Cluster) at(host string, port int) (NodeID, bool) {
+	wanted := conninfo.HostPort{Host: host}
 	for _, n := range c.Nodes {
-		if h, p := n.Address(); h == host && p == port {
+		if h, p := n.Address(); p == port && wanted.Same(conninfo.HostPort{Host: h}) {
 			return n.ID, true
 		}
 	}

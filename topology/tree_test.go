@@ -252,6 +252,19 @@ func TestDeriveTie(t *testing.T) {
 	}
 }
 
+// TestDeriveSpelling: a receiver that names its upstream in other letters means it all the same.
+func TestDeriveSpelling(t *testing.T) {
+	for _, host := range []string{"b", "B", "b."} {
+		row := []topology.Sender{{Name: "d", State: "streaming", Flushed: 1}}
+		s := topology.Status{Nodes: []topology.Observation{
+			{Node: "a", Senders: row, Position: 1}, {Node: "b", Senders: row, Position: 1},
+			{Node: "d", InRecovery: true, Receiver: &topology.Receiver{Status: "streaming", Host: host, Port: 5432}},
+		}}
+		c := cluster(node("a", ""), node("b", ""), node("d", ""))
+		require.Equal(t, topology.NodeID("b"), facts(topology.Derive(c, s))["d"].Upstream)
+	}
+}
+
 func TestStatusNodeIsTheLatest(t *testing.T) {
 	s := topology.Status{Nodes: []topology.Observation{
 		{Node: "a", At: noon.Add(1), Timeline: 2}, {Node: "a", At: noon.Add(2), Timeline: 3}, {Node: "a", At: noon, Timeline: 1},

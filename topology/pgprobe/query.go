@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -147,17 +145,14 @@ func upstream(text string) (host string, port int) {
 	if err != nil {
 		return "", 0
 	}
-	host, _ = info.Get("host")
-	if host == "" || strings.Contains(host, ",") {
+	server, ok := info.Server()
+	if !ok {
 		return "", 0
 	}
-	port = 5432
-	if p, ok := info.Get("port"); ok {
-		if port, err = strconv.Atoi(p); err != nil {
-			return "", 0
-		}
+	if server.Host == "" {
+		server.Host = server.Addr.String()
 	}
-	return host, port
+	return server.Host, int(server.Port)
 }
 
 // lsn reads a pg_lsn column; NULL is zero.
