@@ -77,8 +77,11 @@ func (j *jdbcReader) place(s string, i int) error {
 
 // servers reads the list of servers at i. Every server gets a port, since nothing that libpq falls back to counts for pgjdbc.
 func (j *jdbcReader) servers(s string, i int) error {
+	if s != "" && strings.Trim(s, ",") == "" {
+		return syntaxError(i, "no host among the commas")
+	}
 	var hosts, ports []string
-	for server := range strings.SplitSeq(s, ",") {
+	for server := range strings.SplitSeq(strings.TrimRight(s, ","), ",") { // as in Java, empty ones at the end do not count
 		host, port, msg := jdbcServer(server)
 		if msg != "" {
 			return syntaxError(i, msg)
