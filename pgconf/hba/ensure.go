@@ -75,7 +75,7 @@ func (f *File) RemoveRule(r Record, c EnsureConfig) (Change, error) {
 		return Change{}, err
 	}
 	var change Change
-	test := newRuleTest(rule, m.major)
+	test := newRuleTest(rule)
 	var lines []int
 	for i := range m.rules {
 		other := m.rules[i]

@@ -56,7 +56,7 @@ func NewMatcher(rules *Rules, s Server) *Matcher {
 	m := &Matcher{server: s, major: rules.major, rules: rules.rules, tests: make([]ruleTest, len(rules.rules))}
 	for i := range m.rules {
 		r := &m.rules[i]
-		m.tests[i] = newRuleTest(r, m.major)
+		m.tests[i] = newRuleTest(r)
 		if s.NoSSL && r.Type == HostSSL && m.major < lenientSSLSince && m.none == "" {
 			m.none = fmt.Sprintf("%s is hostssl while ssl is off: PostgreSQL %s refuses such a file as a whole", r.place(), m.major)
 		}

@@ -70,7 +70,7 @@ type partState struct {
 }
 
 func (m *Matcher) plan(r *Rule, overReject bool, place func(int) int) (plan, error) {
-	p := planner{Matcher: m, record: r.Record, test: newRuleTest(r, m.major), overReject: overReject, place: place}
+	p := planner{Matcher: m, record: r.Record, test: newRuleTest(r), overReject: overReject, place: place}
 	parts, ok := m.parts(&p.test)
 	if !ok {
 		return plan{}, fmt.Errorf("%w: its lists are too long to work out what takes effect; make several records of it", ErrRecord)

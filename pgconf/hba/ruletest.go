@@ -2,8 +2,6 @@ package hba
 
 import (
 	"net/netip"
-
-	"github.com/understudy-ha/understudy/pgconf"
 )
 
 // ruleTest is a record taken apart, so that a connection is held against it quickly.
@@ -27,27 +25,21 @@ const (
 
 func (s transports) has(t Transport) bool { return s>>t&1 != 0 }
 
-// transports returns what a type of record takes (check_hba in hba.c). Majors before 12 have no GSSAPI encryption.
-func (t ConnType) transports(major pgconf.Major) transports {
-	var s transports
+// transports returns what a type of record takes (check_hba in hba.c).
+func (t ConnType) transports() transports {
 	switch t {
 	case Local:
-		s = socketOnly
-	case Host:
-		s = anyTCP
+		return socketOnly
 	case HostSSL:
-		s = tlsOnly
+		return tlsOnly
 	case HostNoSSL:
-		s = plainOnly | gssOnly
+		return plainOnly | gssOnly
 	case HostGSSEnc:
-		s = gssOnly
+		return gssOnly
 	case HostNoGSSEnc:
-		s = plainOnly | tlsOnly
+		return plainOnly | tlsOnly
 	}
-	if major < 12 {
-		s &^= gssOnly
-	}
-	return s
+	return anyTCP
 }
 
 // ipRange is a set of addresses of one family: those that agree with ip where mask has ones.
@@ -118,6 +110,6 @@ func newAddressTest(a *address) addressTest {
 }
 
 // newRuleTest takes a rule apart.
-func newRuleTest(r *Rule, major pgconf.Major) ruleTest {
-	return ruleTest{r.Type.transports(major), newAddressTest(&r.addr), r.databases, r.users}
+func newRuleTest(r *Rule) ruleTest {
+	return ruleTest{r.Type.transports(), newAddressTest(&r.addr), r.databases, r.users}
 }
