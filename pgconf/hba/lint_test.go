@@ -109,7 +109,10 @@ func TestLint(t *testing.T) {
 		// Replication.
 		"all_is_not_replication": {text: "host all replicator 10.0.0.2/32 scram-sha-256\nhost replication x 10.0.0.2/32 scram-sha-256", want: "all-not-replication:1"},
 		"all_and_a_rule":         {text: "host all replicator 10.0.0.2/32 scram-sha-256\nhost replication replicator 10.0.0.2/32 scram-sha-256"},
-		"all_in_one":             {text: "host all,replication replicator 10.0.0.2/32 scram-sha-256"},
+		"all_and_a_pattern": {text: "host all replicator,repl2,replica 10.0.0.2/32 scram-sha-256\nhost all replica x scram-sha-256\nhost replication /^repl.$,+x 10.0.0.2/32 scram-sha-256\nhost replication +x 10.0.0.3/32 gss",
+			edit: knowing, want: "all-not-replication:1, all-not-replication:1, needs-dns:2 info"},
+		"all_and_every_user": {text: "host all replicator 10.0.0.2/32 scram-sha-256\nhost replication all 10.0.0.2/32 scram-sha-256"},
+		"all_in_one":         {text: "host all,replication replicator 10.0.0.2/32 scram-sha-256"},
 		"peers": {text: "host replication rep 10.0.0.2/32 scram-sha-256\nhostnossl replication rep 10.0.0.5/32 reject\nhost replication rep 10.0.0.4/30 reject\nhost replication +x 10.0.0.8/32 scram-sha-256",
 			edit: peers("10.0.0.2", "10.0.0.3", "10.0.0.6", "10.0.0.8"), want: "peer-refused:3 error, peer-unknown:4, peer-refused:0 error"},
 		"peers_by_tls":    {text: "hostnossl all,replication all all reject\nhostssl replication rep 10.0.0.2/32 scram-sha-256", edit: peers("10.0.0.2", "::ffff:10.0.0.2")},

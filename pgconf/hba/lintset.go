@@ -8,14 +8,19 @@ import (
 	"strings"
 )
 
+// maxAllParts bounds the memory that a file with long lists on many lines costs.
+const maxAllParts = 1 << 20
+
 // unreachable looks for rules of which earlier ones leave nothing.
 func (l *linter) unreachable() {
 	r := newReach(l.Matcher)
+	room := maxAllParts
 	for i := range l.rules {
 		parts, ok := l.parts(&l.tests[i])
-		if !ok || len(parts) == 0 {
+		if !ok || len(parts) == 0 || len(parts) > room {
 			continue
 		}
+		room -= len(parts)
 		takers := r.takers(parts)
 		if takers == nil {
 			r.add(i, parts)
@@ -69,13 +74,7 @@ func (l *linter) addUnreachable(takers []int) {
 
 // replication looks for rules that were probably meant for standbys, and do not take them.
 func (l *linter) replication() {
-	var takes []int // rules for physical replication
-	for i := range l.tests {
-		if hasKind(l.tests[i].databases, termReplication) {
-			takes = append(takes, i)
-		}
-	}
-	checked := map[string]bool{}
+	takes := l.replicators()
 	for i := range l.tests {
 		t := &l.tests[i]
 		if !hasKind(t.databases, termAll) || hasKind(t.databases, termReplication) {
@@ -83,17 +82,46 @@ func (l *linter) replication() {
 		}
 		for k := range t.users {
 			u := &t.users[k]
-			if u.kind != termName || checked[u.text] || u.text != l.ReplicationUser && !strings.Contains(strings.ToLower(u.text), "repl") {
+			if u.kind != termName || u.text != l.ReplicationUser && !strings.Contains(strings.ToLower(u.text), "repl") || takes.has(u) {
 				continue
 			}
-			checked[u.text] = true
-			if !slices.ContainsFunc(takes, func(j int) bool { return anyPair(l.tests[j].users, []term{*u}, l.usersOverlap) }) {
-				l.rule = &l.rules[i]
-				l.add(CodeNotReplication, Warning, "add a rule with the database replication",
-					"database all does not include physical replication, and no rule with the keyword replication takes user %s", l.rule.Users[k])
-			}
+			takes.names[u.text] = true // once is enough
+			l.rule = &l.rules[i]
+			l.add(CodeNotReplication, Warning, "add a rule with the database replication",
+				"database all does not include physical replication, and no rule with the keyword replication takes user %s", l.rule.Users[k])
 		}
 	}
+}
+
+// userSet are the users that some rules may take. Of patterns it knows the first ones only.
+type userSet struct {
+	*Matcher
+	every    bool
+	names    map[string]bool
+	patterns patterns
+}
+
+func (s *userSet) has(u *term) bool {
+	return s.every || s.names[u.text] || anyPair(s.patterns.tests, []term{*u}, s.usersOverlap)
+}
+
+// replicators returns the users of all rules for physical replication.
+func (l *linter) replicators() *userSet {
+	s := &userSet{Matcher: l.Matcher, names: map[string]bool{}, patterns: patterns{seen: map[nameKey]bool{}}}
+	for i := range l.tests {
+		if !hasKind(l.tests[i].databases, termReplication) {
+			continue
+		}
+		for k := range l.tests[i].users {
+			u := &l.tests[i].users[k]
+			s.every = s.every || u.kind == termAll
+			if u.kind == termName {
+				s.names[u.text] = true
+			}
+			s.patterns.add(u)
+		}
+	}
+	return s
 }
 
 // peers looks whether the other nodes find a rule for replication.
