@@ -53,6 +53,7 @@ func TestRules(t *testing.T) {
 		{12, "recovery_target_timeline", "99999999999999999999", refused},
 		{12, "recovery_target_xid", "0xfffffffffffffffff", refused},
 		{12, "recovery_target_xid", "-1", "-1"},
+		{12, "recovery_target_xid", "x", "x"},
 		{17, "log_connections", "t", "on"},
 		{18, "log_connections", "t", refused},
 		{18, "log_connections", "ON", "ON"},
