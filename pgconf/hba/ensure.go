@@ -87,7 +87,7 @@ func (f *File) RemoveRule(r Record, c EnsureConfig) (Change, error) {
 			}
 		case other.File != f.name:
 			change.Notes = append(change.Notes, Note{NoteRemaining, other, other.place() + " still says the same; it is in another file"})
-		case !slices.Contains(lines, other.Line):
+		default:
 			lines = append(lines, other.Line)
 		}
 	}

@@ -49,11 +49,10 @@ func (r *reach) takers(parts []part) []int {
 const maxNamed = 3
 
 func (l *linter) addUnreachable(takers []int) {
-	same, open := true, false
+	same := true
 	var places []string
 	for _, i := range takers {
 		same = same && sameOutcome(l.rules[i].Record, l.rule.Record)
-		open = open || l.rules[i].Method != Reject
 		if len(places) < maxNamed {
 			places = append(places, l.rules[i].place())
 		}
@@ -65,7 +64,7 @@ func (l *linter) addUnreachable(takers []int) {
 	switch {
 	case same:
 		l.add(CodeRedundant, Info, "remove it", "it is never reached: all its connections go to %s, which do the same with them", by)
-	case l.rule.Method == Reject && open:
+	case l.rule.Method == Reject:
 		l.add(CodeUnreachable, Error, "move it before them", "it rejects nobody: all its connections go to %s", by)
 	default:
 		l.add(CodeUnreachable, Warning, "move it before them, or remove it", "it is never reached: all its connections go to %s", by)

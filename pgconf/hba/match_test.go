@@ -293,6 +293,8 @@ func TestMatchCannotSay(t *testing.T) {
 		"superuser_fails":   {"local all +grp trust", "", pgconf.V9_1, func(s *hba.Server) { s.Superuser = failing }, 0, hba.CannotSay, ""},
 		"superuser_or_not":  {"local all +grp trust", "user=bob", pgconf.V9_1, func(s *hba.Server) { s.Superuser = nil }, 0, hba.Matched, ""},
 		"superuser_later":   {"local all +grp trust", "", pgconf.V9_2, func(s *hba.Server) { s.Superuser = nil }, -1, hba.NoneMatch, ""},
+		"superuser_no_role": {"local all +ghost trust", "user=super", pgconf.V9_1,
+			func(s *hba.Server) { s.Member = func(_, role string) (bool, error) { return role != "ghost", nil } }, -1, hba.NoneMatch, ""},
 		"interfaces":        {"host all all samehost trust", "tcp", 18, func(s *hba.Server) { s.Interfaces = nil }, 0, hba.CannotSay, "interfaces"},
 		"interfaces_net":    {"host all all samenet trust", "tcp", 18, func(s *hba.Server) { s.Interfaces = nil }, 0, hba.CannotSay, "interfaces"},
 		"no_resolver":       {"host all all h trust", "tcp", 18, func(s *hba.Server) { s.Resolver = nil }, 0, hba.CannotSay, "name lookup"},

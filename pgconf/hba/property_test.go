@@ -284,7 +284,7 @@ func TestEnsureTakesEffect(t *testing.T) {
 		require.NoError(rt, err)
 		require.False(rt, slices.ContainsFunc(f.Records(), r.Equal))
 	})
-	require.Greater(t, min(changed, effective), 20)
+	require.Positive(t, min(changed, effective))
 	t.Log(refused, "refused", changed, "changed", effective, "effective")
 }
 
@@ -341,5 +341,5 @@ func TestUnreachableIsNeverReached(t *testing.T) {
 			}
 		}
 	})
-	require.Greater(t, found, 20)
+	require.Positive(t, found)
 }

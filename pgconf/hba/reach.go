@@ -210,13 +210,12 @@ func (s *addressSet) takerOfRange(in ipRange) int {
 	return found
 }
 
-// takerOfAll returns the rule after which no address is left, or -1.
+// takerOfAll returns the rule that takes every address, or -1. Two rules for one family each are not looked for.
 func (s *addressSet) takerOfAll() int {
-	v4, v6 := s.takerOfRange(everyIP[0]), s.takerOfRange(everyIP[1])
-	if v4 < 0 || v6 < 0 {
-		return -1
+	if v4 := s.takerOfRange(everyIP[0]); v4 == s.takerOfRange(everyIP[1]) {
+		return v4
 	}
-	return max(v4, v6)
+	return -1
 }
 
 func (s *addressSet) firstOther(found int, a addressTest) int {
