@@ -106,6 +106,9 @@ func (a *address) equal(b *address) bool {
 // which takes fewer than four numbers too, octal and hexadecimal ones; those are odd. The zone of an IPv6 address is a number,
 // or, for a link-local one, the name of a network device, and every name passes for that.
 func parseIP(s string) (ip netip.Addr, odd, ok bool) {
+	if s == "" || !isDigit(s[0]) && strings.IndexByte(s, ':') < 0 {
+		return ip, false, false // the usual host name
+	}
 	ip, err := netip.ParseAddr(s)
 	if err != nil {
 		ip, ok = parseShorthand(s)

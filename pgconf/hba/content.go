@@ -42,7 +42,8 @@ func (c *content) each(line func(l *logicalLine, tokens *columns) *lineError) er
 	var errs pgconf.SyntaxErrors
 	var tokens columns
 	lines := lineReader{text: c.text, major: c.major}
-	for l, ok := lines.next(); ok; l, ok = lines.next() {
+	var l logicalLine
+	for ok := lines.next(&l); ok; ok = lines.next(&l) {
 		err := splitLine(&l, c.major, &tokens, nil)
 		if err == nil && len(tokens.ends) == 0 {
 			continue
@@ -63,7 +64,8 @@ func (c *content) each(line func(l *logicalLine, tokens *columns) *lineError) er
 // line finds the logical line with a physical one in it. The one after the last is empty.
 func (c *content) line(number int) (logicalLine, error) {
 	lines := lineReader{text: c.text, major: c.major}
-	for l, ok := lines.next(); ok; l, ok = lines.next() {
+	var l logicalLine
+	for ok := lines.next(&l); ok; ok = lines.next(&l) {
 		if l.number <= number && number <= lines.number {
 			return l, nil
 		}

@@ -220,7 +220,8 @@ func (f *File) lines() int {
 func (f *File) includeAfter(line int) int {
 	var c columns
 	lines := lineReader{text: f.text, major: f.major}
-	for l, ok := lines.next(); ok; l, ok = lines.next() {
+	var l logicalLine
+	for ok := lines.next(&l); ok; ok = lines.next(&l) {
 		if l.number <= line || splitLine(&l, f.major, &c, nil) != nil {
 			continue
 		}

@@ -60,7 +60,8 @@ func (l *loader) tokenize(file, text string, emit emitLine) {
 	var c columns
 	expand := func(c *columns, w word) *lineError { return l.expand(file, c, w) }
 	lines := lineReader{text: text, major: l.major}
-	for line, ok := lines.next(); ok && !l.stopped; line, ok = lines.next() {
+	var line logicalLine
+	for ok := lines.next(&line); ok && !l.stopped; ok = lines.next(&line) {
 		err := splitLine(&line, l.major, &c, expand)
 		if err == nil && len(c.ends) == 0 {
 			continue

@@ -40,17 +40,17 @@ type lineReader struct {
 	number int // of the last physical line
 }
 
-// next returns the next logical line, or false at the end of the file.
-func (r *lineReader) next() (l logicalLine, ok bool) {
+// next puts the next logical line into l, or reports false at the end of the file.
+func (r *lineReader) next(l *logicalLine) bool {
 	if r.at == len(r.text) {
-		return l, false
+		return false
 	}
 	raw := r.physical()
-	l = logicalLine{text: strings.TrimRight(raw, "\r\n"), number: r.number, size: len(raw), start: r.at - len(raw), end: r.at}
+	*l = logicalLine{text: strings.TrimRight(raw, "\r\n"), number: r.number, size: len(raw), start: r.at - len(raw), end: r.at}
 	if r.major >= continuationSince && strings.HasSuffix(l.text, `\`) {
-		r.join(&l)
+		r.join(l)
 	}
-	return l, true
+	return true
 }
 
 // physical takes the next line with its end.

@@ -72,6 +72,9 @@ const (
 	scopeSubordinates
 )
 
+// needsOptions reports whether a record of the method is not valid without options.
+func needsOptions(m Method) bool { return m == LDAP || m == RADIUS || m == OAuth }
+
 // options returns what the options of a record amount to, and the first problem with the index of the option, which is -1 if
 // one is missing or some do not go together.
 func (r *Record) options(major pgconf.Major) (o optionSet, bad int, problem string) {

@@ -140,6 +140,7 @@ func (p *lineParser) noFile(w *word, what string) {
 
 func (p *lineParser) list(what string, termOf func(*word, pgconf.Major) term) ([]Token, []term) {
 	words := p.column(what, recordForm)
+	p.tokens, p.terms = room(p.tokens, len(words)), room(p.terms, len(words))
 	from, fromTerm := len(p.tokens), len(p.terms)
 	for i := range words {
 		w := &words[i]
@@ -155,6 +156,14 @@ func (p *lineParser) list(what string, termOf func(*word, pgconf.Major) term) ([
 		}
 	}
 	return p.tokens[from:len(p.tokens):len(p.tokens)], p.terms[fromTerm:len(p.terms):len(p.terms)]
+}
+
+// room returns s if n more fit behind it, else a new slice. What was cut from s stays where it is.
+func room[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return make([]T, 0, max(n, min(2*cap(s)+16, 4096)))
 }
 
 // regexp reads what stands after the / of a word.
@@ -193,7 +202,7 @@ func (p *lineParser) options(r *Rule) {
 			r.Options = append(r.Options, p.option(&words[i]))
 		}
 	}
-	if p.err != nil {
+	if p.err != nil || len(r.Options) == 0 && !needsOptions(r.Method) {
 		return
 	}
 	if _, bad, problem := r.Record.options(p.major); problem != "" {
