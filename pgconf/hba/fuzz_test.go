@@ -3,6 +3,7 @@ package hba_test
 import (
 	"bytes"
 	"testing"
+	"testing/fstest"
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
@@ -72,6 +73,102 @@ func checkAppend(t *testing.T, file *hba.File, r hba.Record, major pgconf.Major)
 		}
 		if want := file.Records(); m == major && last.Line != want[len(want)-1].Line {
 			t.Fatalf("line %d, want %d", want[len(want)-1].Line, last.Line)
+		}
+	}
+}
+
+// edited is what pg_hba.conf and pg_ident.conf have in common.
+type edited interface {
+	Bytes() []byte
+	Diff() string
+	Remove(line int) error
+}
+
+// FuzzEdit: a line that is inserted stands before the line it was asked for, and every other byte is as it was; taking it out again
+// restores the file; the same holds for pg_ident.conf. Whatever is read, Load has the same rules as Parse, and neither panics.
+func FuzzEdit(f *testing.F) {
+	for i, v := range vectors {
+		f.Add([]byte(v.text), uint8(i), uint8(i%4))
+	}
+	for i, text := range identTexts {
+		f.Add([]byte(text), uint8(i), uint8(1))
+	}
+	mapping := hba.Mapping{Map: "m", SystemUser: "x", Role: hba.Name("a b")}
+	f.Fuzz(func(t *testing.T, b []byte, n, line uint8) {
+		major := pgconf.Oldest + pgconf.Major(n)%(pgconf.Newest-pgconf.Oldest+1)
+		file, err := hba.ParseFor("f", b, major)
+		checkLoad(t, b, file, err, major)
+		had := file.Records()
+		if file.InsertBefore(int(line), some) == nil {
+			records := file.Records()
+			if len(records) != len(had)+1 {
+				t.Fatalf("%q became %q", b, file.Bytes())
+			}
+			i := 0
+			for i < len(had) && had[i].Line == records[i].Line && records[i].Equal(had[i]) {
+				i++
+			}
+			if !records[i].Equal(some) {
+				t.Fatalf("%q became %q", b, file.Bytes())
+			}
+			checkInserted(t, b, file, some.Text(), records[i].Line)
+		}
+		ident, _ := hba.ParseIdent("f", b, major)
+		if !bytes.Equal(ident.Bytes(), b) {
+			t.Fatalf("got %q, want %q", ident.Bytes(), b)
+		}
+		before := ident.Mappings()
+		if ident.InsertBefore(int(line), mapping) == nil {
+			mappings := ident.Mappings()
+			i := 0
+			for i < len(before) && before[i] == mappings[i] {
+				i++
+			}
+			if len(mappings) != len(before)+1 || !mappings[i].Equal(mapping) {
+				t.Fatalf("%q became %q", b, ident.Bytes())
+			}
+			checkInserted(t, b, ident, mapping.Text(), mappings[i].Line)
+		}
+	})
+}
+
+// checkInserted checks that text is in the file and nothing else has changed, and takes its line out again.
+func checkInserted(t *testing.T, before []byte, file edited, text string, line int) {
+	t.Helper()
+	after := file.Bytes()
+	prefix := 0
+	for prefix < len(before) && before[prefix] == after[prefix] {
+		prefix++
+	}
+	if !bytes.HasSuffix(after, before[prefix:]) || !bytes.Contains(after, []byte(text)) || file.Diff() == "" {
+		t.Fatalf("%q became %q", before, after)
+	}
+	if err := file.Remove(line); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.IndexByte(before, '\\') >= 0 || len(before) > 0 && !bytes.HasSuffix(before, []byte("\n")) {
+		return // an empty line came before, or the last line has an end now
+	}
+	if now := file.Bytes(); !bytes.Equal(now, before) || file.Diff() != "" {
+		t.Fatalf("%q became %q and then %q", before, after, now)
+	}
+}
+
+// checkLoad compares the readings of a file that names no others.
+func checkLoad(t *testing.T, b []byte, file *hba.File, parseErr error, major pgconf.Major) {
+	t.Helper()
+	rules, err := hba.Load(fstest.MapFS{"f": {Data: b}}, "f", major)
+	rules.View()
+	if bytes.ContainsAny(b, "@") || bytes.Contains(b, []byte("include")) {
+		return
+	}
+	records, loaded := file.Records(), rules.All()
+	if len(records) != len(loaded) || parseErr != nil && err == nil || parseErr == nil && err != nil && len(loaded) > 0 {
+		t.Fatalf("%q: %d records, %d rules; %v, %v", b, len(records), len(loaded), parseErr, err)
+	}
+	for i := range records {
+		if records[i].Line != loaded[i].Line || records[i].Type == loaded[i].Type && records[i].Method == loaded[i].Method && !records[i].Equal(loaded[i].Record) {
+			t.Fatalf("%q: record %v, rule %v", b, records[i], loaded[i].Record)
 		}
 	}
 }
