@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -25,7 +24,7 @@ func runHBA(t *testing.T, files map[string]string, args ...string) (code int, st
 		args[i] = strings.ReplaceAll(args[i], "DIR", dir)
 	}
 	var out, errOut bytes.Buffer
-	code = run(context.Background(), append([]string{"hba"}, args...), strings.NewReader(""), &out, &errOut)
+	code = run(t.Context(), append([]string{"hba"}, args...), strings.NewReader(""), &out, &errOut)
 	return code, strings.ReplaceAll(out.String(), dir, "DIR"), strings.ReplaceAll(errOut.String(), dir, "DIR")
 }
 

@@ -14,17 +14,25 @@
 //	}, hba.EnsureConfig{})
 //	content = f.Bytes() // change.Notes says what it means for the other rules
 //
-// [Load] reads it as a server does that loads it: includes are followed and each @file is replaced by what is in it.
+// There are two ways to read. A [File] is one file with every byte of it, to be looked at and edited. [Rules] are what a server has
+// in memory after it loaded the file: [Load] follows includes, puts the content of each @file in its place, and [Rules.View] shows
+// the rows that the server's view pg_hba_file_rules would show. pg_ident.conf has the same: [IdentFile], and [LoadIdent] for
+// [IdentMaps], which say who may log in as which role.
 //
 // What counts as valid follows the server (src/backend/libpq/hba.c; manual: "The pg_hba.conf File"), majors 9.0 to 18.
 // [Parse] and [New] take the newest rules, [ParseFor] and [NewFor] those of one major:
 //
 //   - before 9.2 a quote anywhere in a token makes a name of a keyword, and none keeps a + from meaning a group;
-//   - 9.1 and later know host names, all as an address, and the method peer;
+//   - 9.1 and later know host names and all as an address, and take ident on a local line for peer;
+//   - 10 and later do not load a file with an @file that cannot be read, which before stands for nothing;
+//   - 12 and later know hostgssenc and hostnogssenc;
 //   - 14 and later join a line that ends in a backslash with the next one;
-//   - 12 and later know hostgssenc and hostnogssenc; 18 and later the method oauth;
-//   - 16 and later know regular expressions for databases and users, and include directives;
-//   - tokens and lines have a length limit before 16.
+//   - 16 and later know regular expressions for databases and users, keywords for roles in pg_ident.conf, and include directives;
+//   - tokens and lines have a length limit before 16;
+//   - methods and options come and go; what is missing, not allowed or not together is an error as it is in the server.
+//
+// Servers of 10 to 18 judge all of that in the tests; what is said of 9.0 to 9.6 rests on their source. Regular expressions are
+// those of PostgreSQL: [Regexp].
 //
 // # Which rule decides
 //
@@ -48,21 +56,27 @@
 //     what cannot be written safely is refused.
 //   - Only [Record.Text] shows the secrets that options can hold (ldapbindpasswd, radiussecrets); String and errors do not.
 //
-// # Where it is stricter than the server
+// # Where it differs from the server
 //
 //   - A NUL byte is an error wherever it stands; a server ignores the rest of the line.
-//   - A folder in the place of a file is an error; some servers read nothing instead.
+//   - A folder in the place of a file is an error; most servers read nothing instead, with a line in their log.
+//   - Files that name each other over and over are given up at some point; a server of 10 to 15 runs out of files or memory.
+//   - After a line that is too long, servers before 14 count the rest of it as further lines.
+//   - For a wrong value of clientcert or clientname some servers show a row without values and without an error. Here it has one.
+//   - What depends on the server and not on the file is not looked at: methods that it was built without, ssl being off, the
+//     addresses of RADIUS servers, oauth_validator_libraries, the names of its network devices in IPv6 zones.
+//   - A regular expression that is too complex for the server is not found out.
 //   - A [Record] that is to be written must have its IPv4 address in four decimal numbers. The server's C library also takes
 //     10/8, which means 0.0.0.10/8, and so does reading.
+//   - A [File] keeps an @file as it is for databases and users, and does not know what it stands for in other columns, where it is
+//     an error; Load does.
 //
 // # What it does not do
 //
 //   - It does not say whether a connection gets in, but for trust and reject: that is up to the method, to pg_ident.conf, and to
 //     what the role and the database allow.
 //   - db_user_namespace (up to 16) is taken to be off.
-//   - A [File] does not follow include directives nor @file tokens; both are kept as they are. Include lines are no records.
-//   - Of the options it checks the form name=value only, neither which names a method takes nor their values. Whether the
-//     server was built with a method is unknown to it.
-//   - It does not mind a file without any record, which a server refuses to load.
+//   - A [File] does not follow include directives, which are no records, and does not mind a file without any record, which a
+//     server refuses to load.
 //   - A File is not safe for concurrent use.
 package hba

@@ -22,7 +22,8 @@ func ParseFor(name string, b []byte, major pgconf.Major) (*File, error) {
 	f := NewFor(name, major)
 	f.content.text = string(b)
 	f.content.original = f.content.text
-	return f, f.parse()
+	err := f.parse()
+	return f, err
 }
 
 // parse reads the records out of the text.

@@ -89,7 +89,8 @@ func ParseIdent(name string, b []byte, major pgconf.Major) (*IdentFile, error) {
 	f := NewIdent(name, major)
 	f.content.text = string(b)
 	f.content.original = f.content.text
-	return f, f.parse()
+	err := f.parse()
+	return f, err
 }
 
 // NewIdent returns an empty pg_ident.conf. The name serves error messages only.

@@ -90,7 +90,8 @@ func (r *Record) options(major pgconf.Major) (o optionSet, bad int, problem stri
 	if r.Method == Cert {
 		o.verify = "verify-full"
 	}
-	return o, -1, o.whole()
+	problem = o.whole()
+	return o, -1, problem
 }
 
 // add takes one option. The text of a bad value is not shown, since it may be a secret.

@@ -31,19 +31,18 @@ type Regexp struct {
 func CompileRegexp(pattern string, major pgconf.Major) (*Regexp, error) {
 	t := translator{s: pattern, major: major}
 	if err := t.all(); err != nil && !errors.Is(err, errTooDeep) {
-		return nil, fmt.Errorf("%w: %s", ErrRegexp, err)
+		return nil, fmt.Errorf("%w: %w", ErrRegexp, err)
 	}
 	r := &Regexp{pattern: pattern, why: t.why, groups: t.groups, unsure: t.unsure}
 	if r.why != "" {
 		return r, nil
 	}
-	re, err := regexp.Compile(t.out.String())
-	if err != nil {
+	if re, err := regexp.Compile(t.out.String()); err == nil {
+		re.Longest()
+		r.re = re
+	} else {
 		r.why = "it is too big"
-		return r, nil
 	}
-	re.Longest()
-	r.re = re
 	return r, nil
 }
 
@@ -67,7 +66,7 @@ func (r *Regexp) group(name string) (text string, found, sure bool) {
 	}
 	name = latin1(name)
 	m := r.re.FindStringSubmatchIndex(name)
-	if m == nil || m[2] < 0 {
+	if len(m) < 4 || m[2] < 0 {
 		return "", false, !r.unsure
 	}
 	return fromLatin1(name[m[2]:m[3]]), true, !r.unsure
@@ -179,7 +178,7 @@ func (t *translator) prefix() (literal bool, err error) {
 		return true, nil
 	case t.eat("***:"):
 	case len(t.s) > 3 && t.has("***"):
-		return false, errors.New("*** must be followed by = or :")
+		return false, errors.New("after *** comes = or :")
 	}
 	rest := t.s[t.i:]
 	if len(rest) < 3 || rest[:2] != "(?" || !isLetter(rest[2]) {
