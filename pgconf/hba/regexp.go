@@ -178,7 +178,7 @@ func (t *translator) prefix() (literal bool, err error) {
 		return true, nil
 	case t.eat("***:"):
 	case len(t.s) > 3 && t.has("***"):
-		return false, errors.New("after *** comes = or :")
+		return false, errors.New("*** is followed by neither = nor a colon")
 	}
 	rest := t.s[t.i:]
 	if len(rest) < 3 || rest[:2] != "(?" || !isLetter(rest[2]) {
