@@ -104,6 +104,7 @@ func TestLint(t *testing.T) {
 		"dns":              {text: "host all all db.example.com scram-sha-256", want: "needs-dns:1 info"},
 		"shorthand":        {text: "host all all 10/8 scram-sha-256\nhost all all 010.0.0.1/32 scram-sha-256", want: "odd-address:1, odd-address:2"},
 		"mapped":           {text: "host all all ::ffff:10.0.0.0/104 scram-sha-256\nhost all all ::/0 scram-sha-256", want: "mapped-address:1"},
+		"mapped_and_more":  {text: "host all all ::ffff:0:0/64 scram-sha-256", want: "host-bits:1"},
 		"host_bits":        {text: "host all all 10.1.2.3/8 scram-sha-256\nhost all all 10.0.0.1 255.0.0.0 gss\nhost b b fd00::1/64 gss\nhost c c 11.0.0.9 255.0.0.1 gss", want: "host-bits:1, host-bits:2, unreachable:2, host-bits:3, host-bits:4"},
 		"no_ipv6":          {text: "local all all peer\nhost all all 0.0.0.0/0 scram-sha-256", want: "no-ipv6:2 info"},
 		"no_ipv6_loopback": {text: "host all all 127.0.0.1/32 scram-sha-256", want: "no-ipv6:1 info"},
