@@ -54,6 +54,7 @@ func TestSet(t *testing.T) {
 		"not_other_name":          {"#ab = 1\n#a.b = 1\n", "a", "2", "#ab = 1\n#a.b = 1\na = '2'\n"},
 		"not_one_of_two":          {"#a = 1\n#a = 2\n", "a", "3", "#a = 1\n#a = 2\na = '3'\n"},
 		"one_of_two_has_value":    {"#a = 1\n#a = 2\n", "a", "2", "#a = 1\na = 2\n"},
+		"one_of_three_has_value":  {"#a = 2\n#a = 3\n#a = 4\n", "a", "2", "a = 2\n#a = 3\n#a = 4\n"},
 		"first_of_two_same_value": {"#a = 2\n#a = '2'\n", "a", "2", "a = 2\n#a = '2'\n"},
 
 		"append":                 {"b = 1\n", "a", "x", "b = 1\na = 'x'\n"},
