@@ -294,7 +294,7 @@ func (t *translator) fate(name string) (fate Fate, why string, ok bool) {
 	}
 	for old, list := range fates() {
 		for _, later := range list {
-			if _, ok := Lookup(t.To, old); ok && later.To == name && later.Major > t.To && later.Convert != Drop {
+			if _, ok := Lookup(t.To, old); ok && later.To == name && later.Convert != Drop {
 				later.To, later.Name = old, name
 				return later, fmt.Sprintf("up to %s it is called so", later.Major-1), true
 			}

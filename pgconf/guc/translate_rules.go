@@ -243,11 +243,7 @@ func convertSegments(fate Fate, value string, mbEach float64, forward bool) (str
 	if known < 10 {
 		n *= 16 // max_wal_size of 9.5 and 9.6
 	}
-	n = math.Ceil(n / mbEach)
-	if fate.Convert == CheckpointsToMax {
-		n = max(n, 1)
-	}
-	return strconv.FormatFloat(n, 'f', -1, 64), ""
+	return strconv.FormatFloat(math.Ceil(n/mbEach), 'f', -1, 64), ""
 }
 
 func pauseToAction(value string, forward bool) (string, string) {

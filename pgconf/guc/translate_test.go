@@ -75,6 +75,7 @@ var translations = []struct {
 	{v91, v92, "custom_variable_classes = 'a'", "#custom_variable_classes = 'a'", guc.Warning},
 	{v91, v92, "silent_mode = on", "#silent_mode = on", guc.Warning},
 	{v91, v92, "silent_mode = off", "#silent_mode = off", guc.Info},
+	{v91, v92, "silent_mode = NO", "#silent_mode = NO", guc.Info},
 	{v91, v92, "wal_sender_delay = 100ms", "#wal_sender_delay = 100ms", guc.Warning},
 	{v93, v94, "krb_srvname = 'x'", "#krb_srvname = 'x'", guc.Warning},
 	{v94, v95, "ssl_renegotiation_limit = 512MB", "#ssl_renegotiation_limit = 512MB", guc.Info},
@@ -128,6 +129,7 @@ var translations = []struct {
 	{v96, 10, "max_wal_size = 64", "max_wal_size = 1GB", guc.Info},
 	{v95, 18, "min_wal_size = 5", "min_wal_size = 80MB", guc.Info},
 	{v96, 10, "max_wal_size = 2GB", "max_wal_size = 2GB", guc.Info},
+	{v96, 10, "max_wal_size = 100MB", "max_wal_size = 100MB", guc.Info},
 	{v96, 10, "max_wal_size = 1", "max_wal_size = 1", guc.Error},
 	{v95, v96, "max_wal_size = 64", "max_wal_size = 64", guc.Info},
 	{v95, v96, "synchronous_standby_names = 'a, b'", "synchronous_standby_names = 'a, b'", guc.Info},
@@ -356,6 +358,7 @@ func TestParseRecoveryConf(t *testing.T) {
 		{"comment and blank", "# 'x'\n\n  \n", "# 'x'\n\n  \n"},
 		{"backslash", `restore_command = 'a\b'` + "\n", `restore_command = 'a\\b'` + "\n"},
 		{"quotes", `restore_command = 'a''b'`, `restore_command = 'a''b'`},
+		{"quotes and backslash", `x = 'a''b\c'`, `x = 'a''b\\c'`},
 		{"junk before the value", "standby_mode = xx 'on' # y\n", "standby_mode = 'on' # y\n"},
 		{"no blank", "standby_mode='on'", "standby_mode='on'"},
 		{"last line open", `x 'a\'`, `x = 'a\\'`},
@@ -472,4 +475,16 @@ func TestTranslateKeepsStarting(t *testing.T) {
 	for _, r := range remarks {
 		require.Empty(t, r.Code, "it did not start before either")
 	}
+}
+
+// Wrong names cost time, so not all of many are looked into.
+func TestTranslateGuesses(t *testing.T) {
+	text := ""
+	for i := range 150 {
+		text += fmt.Sprintf("shared_bufers_%d = 1\n", i)
+	}
+	_, remarks := translated(t, guc.Translation{From: 17, To: 17}, "work_men = 1\n"+text)
+	require.Len(t, remarks, 151)
+	require.Contains(t, remarks[0].Why, "did you mean work_mem?")
+	require.Equal(t, "unknown parameter", remarks[150].Why)
 }
