@@ -14,10 +14,10 @@ import (
 const maxDepth = 10
 
 // maxBytes bounds what one walk reads, files that are included several times counted each time, so that no tree of links and
-// includes makes it run for ever. A server has no such bound. Each file counts as 4 kB more than it has, each line as 64 bytes more.
+// includes makes it run for ever. A server has no such bound. Each file counts as 16 kB more than it has, each line as 64 bytes more.
 const (
 	maxBytes   = 256 << 20
-	fileWeight = 4 << 10
+	fileWeight = 16 << 10
 	lineWeight = 64
 )
 
