@@ -95,8 +95,13 @@ func TestArgsMain(t *testing.T) {
 	c, err = pgconf.Load(files, "", pgconf.Options{Args: []string{"-D", "/var/pg"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a=3 /var/pg/postgresql.conf:1", "a=2 /var/pg/postgresql.auto.conf:1"}, shown(c.Entries()))
-	_, err = pgconf.Load(files, "", pgconf.Options{})
-	require.ErrorIs(t, err, pgconf.ErrArgs)
+	c, err = pgconf.Load(files, "", pgconf.Options{Args: []string{"-D", "pg"}, DataDir: "/var/pg"})
+	require.NoError(t, err)
+	require.Equal(t, "/var/pg/postgresql.conf", c.Main())
+	for _, opt := range []pgconf.Options{{}, {Args: []string{"-D", "pg"}}} {
+		_, err = pgconf.Load(files, "", opt)
+		require.ErrorIs(t, err, pgconf.ErrArgs)
+	}
 }
 
 // refusedArgs are command lines that postgres refuses.

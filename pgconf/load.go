@@ -19,8 +19,9 @@ type Options struct {
 	// -c work_mem=64MB; the file postmaster.opts in a data directory has those of the last start. They overrule every file.
 	Args []string
 
-	// DataDir is the folder with postgresql.auto.conf, as -D gives it; -D among Args goes before it. A server looks there only if
-	// the setting data_directory, in Args or the files, does not name another one. Empty means the folder of the main file.
+	// DataDir is the folder with postgresql.auto.conf, as -D gives it; -D among Args goes before it if it is absolute. A server
+	// looks there only if the setting data_directory, in Args or the files, does not name another one. It is absolute or
+	// relative to Root. Empty means the folder of the main file.
 	DataDir string
 
 	// Root is the absolute path of the folder that is the root of the file system given to Load. Files outside of it cannot
@@ -67,14 +68,17 @@ func Load(fsys fs.FS, main string, opt Options) (*Config, error) {
 		files: map[string]*source{}, folders: map[string]folder{},
 	}
 	c.dataDir = opt.DataDir
-	if line.dataDir != "" {
+	if line.dataDir != "" && (path.IsAbs(line.dataDir) || c.dataDir == "") {
 		c.dataDir = line.dataDir
 	}
 	if main == "" {
 		main = c.mainFromArgs()
 	}
-	if main == "" {
+	switch {
+	case main == "":
 		return nil, fmt.Errorf("%w: neither they nor the caller say which file is the main one; give its path", ErrArgs)
+	case line.dataDir != "" && c.dataDir == line.dataDir && !path.IsAbs(c.dataDir):
+		return nil, fmt.Errorf("%w: -D is relative to the folder the server is started in, which nobody tells; give its path in Options", ErrArgs)
 	}
 	c.main = c.absolute(main)
 	if c.dataDir == "" {

@@ -110,11 +110,11 @@ var loads = []struct {
 	{
 		name: "data_directory_elsewhere",
 		files: map[string]string{
-			"postgresql.conf": "data_directory '/wrong'\nDATA_DIRECTORY='/wrong'\ninclude 'x'\n", "x": "data_directory='/var//lib/'",
+			"postgresql.conf": "data_directory '/wrong'\ninclude 'x'\nDATA_DIRECTORY='/wrong'\n", "x": "data_directory='/var//lib/'",
 			"/var/lib/postgresql.auto.conf": "a=1", "postgresql.auto.conf": "a=2", "/wrong/postgresql.auto.conf": "a=3",
 		},
 		entries: []string{
-			"data_directory=/wrong postgresql.conf:1", "DATA_DIRECTORY=/wrong postgresql.conf:2", "data_directory=/var//lib/ x:1", "a=1 /var/lib/postgresql.auto.conf:1",
+			"data_directory=/wrong postgresql.conf:1", "data_directory=/var//lib/ x:1", "DATA_DIRECTORY=/wrong postgresql.conf:3", "a=1 /var/lib/postgresql.auto.conf:1",
 		},
 	},
 	{
@@ -262,6 +262,15 @@ func TestLoad(t *testing.T) {
 			require.Equal(t, err, c.Err())
 		})
 	}
+}
+
+func TestDataDir(t *testing.T) {
+	for text, want := range map[string]string{"": "/d", "data_directory = '/x//y/'": "/x/y", "Data_Directory = '/x'": "/d", "data_directory = x": ""} {
+		c, _ := pgconf.Load(mount(map[string]string{"postgresql.conf": text}), "/d/postgresql.conf", pgconf.Options{})
+		require.Equal(t, want, c.DataDir(), text)
+	}
+	c := load(t, pgconf.Options{Major: pgconf.V9_3}, map[string]string{"postgresql.conf": "Data_Directory = '/x'"})
+	require.Equal(t, "/x", c.DataDir())
 }
 
 // TestLoadKinds: each kind of problem can be told from the others.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/understudy-ha/understudy/pgconf"
@@ -89,7 +90,7 @@ func (k *checkCommand) findings(c *pgconf.Config) []finding {
 		}
 	}
 	for _, p := range guc.Check(guc.Situation{
-		Major: c.Major(), Settings: settings, Standby: exists(filepath.Join(c.DataDir(), "standby.signal")),
+		Major: c.Major(), Settings: settings, Standby: isStandby(c.DataDir()),
 	}) {
 		at := pgconf.Place{File: c.Main()}
 		for _, s := range p.Settings {
@@ -101,4 +102,10 @@ func (k *checkCommand) findings(c *pgconf.Config) []finding {
 		all = append(all, newFinding(at, p.Severity, string(p.Code), p.Message+"; "+p.Remedy))
 	}
 	return all
+}
+
+// isStandby reports whether a server with that data directory would start as a standby (12+).
+func isStandby(dataDir string) bool {
+	_, err := os.Stat(filepath.Join(dataDir, "standby.signal"))
+	return dataDir != "" && err == nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -297,10 +296,4 @@ func where(s pgconf.Setting) string {
 		return s.File
 	}
 	return fmt.Sprintf("%s:%d", s.File, s.Line)
-}
-
-// exists reports whether there is a file of that name.
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return !errors.Is(err, fs.ErrNotExist)
 }
