@@ -45,10 +45,12 @@ func ExampleLoad_errors() {
 	fmt.Println(err)
 	var problems pgconf.LoadErrors
 	fmt.Println(errors.As(err, &problems), len(problems), len(c.Files()))
+	fmt.Println(problems[1].Place.Line, problems[1].Text())
 	// Output:
 	// /var/lib/postgresql/15/other/postgresql.conf:1:1: there is no file "/var/lib/postgresql/15/other/missing.conf"; create it, or write include_if_exists if it may be missing
 	// /var/lib/postgresql/15/other/postgresql.conf:2:10: more than one value; put the whole value in single quotes, or a # before a remark
 	// true 2 2
+	// 2 more than one value; put the whole value in single quotes, or a # before a remark
 }
 
 func ExampleConfig_Set() {

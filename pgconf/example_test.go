@@ -3,6 +3,7 @@ package pgconf_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
 )
@@ -232,4 +233,16 @@ func ExampleSyntaxErrors() {
 	// Output:
 	// postgresql.conf 1 11
 	// postgresql.conf 2 15
+}
+
+// A parser of one's own reports its errors in the same way.
+func ExampleSyntaxErrors_Add() {
+	var all pgconf.SyntaxErrors
+	for i, line := range []string{"a b", "a"} {
+		if !strings.Contains(line, " ") {
+			all.Add(&pgconf.SyntaxError{File: "hosts", Line: i + 1, Col: len(line) + 1, Msg: "no address; write it behind the name"})
+		}
+	}
+	fmt.Println(all.Err())
+	// Output: hosts:2:2: no address; write it behind the name
 }

@@ -43,6 +43,24 @@ func ExampleParse() {
 	// shared_buffers: not a number
 }
 
+func ExampleValue() {
+	size, _ := guc.Parse(17, "shared_buffers", "1GB")
+	blocks, ok := size.Number()
+	fmt.Println(size.Type(), blocks, ok)
+	switched, _ := guc.Parse(17, "hot_standby", "yes")
+	on, ok := switched.Bool()
+	fmt.Println(switched.Type(), on, ok)
+	// Output:
+	// integer 131072 true
+	// bool true true
+}
+
+func ExampleUnit() {
+	p, _ := guc.Lookup(17, "wal_receiver_timeout")
+	fmt.Println(p.Unit, p.Unit.Time(), p.Unit.Memory(), p.Unit.Units(17))
+	// Output: ms true false [d h min s ms us]
+}
+
 func ExampleValidate() {
 	fmt.Println(guc.Validate(18, "wal_keep_segments", "32"))
 	fmt.Println(guc.Validate(12, "wal_keep_size", "512MB"))
