@@ -4,10 +4,11 @@
 // service what that takes: configure servers, archive their WAL, describe and watch who follows whom, decide who takes over
 // when a primary dies, and bring the old one back. Each can be used alone:
 //
-//	pgconf/             read and edit postgresql.conf without disturbing a byte that was not meant
-//	  hba/              the same for pg_hba.conf
-//	  conninfo/         libpq connection strings and password files, secrets never printed
-//	  role/             SCRAM verifiers, so that no password travels in clear
+//	pgconf/             read and edit postgresql.conf and all that belongs to it; no byte changes that was not meant to
+//	  guc/              every parameter of every major: judge values, compare and translate configurations
+//	  hba/              pg_hba.conf and pg_ident.conf: who gets in by which line
+//	  conninfo/         connection strings, pgjdbc URLs, service and password files, secrets never printed
+//	  role/             the replication role; SCRAM verifiers, so that no password travels in clear
 //	recovery/           standby settings of every major from one model; control files; may this server come back?
 //	walarchive/         archive_command and restore_command as a library
 //	  wal/              positions, timelines, segment names, histories, page headers
@@ -18,7 +19,7 @@
 //	  pgnode/           start, stop, promote, clone, rewind and fence one server
 //	failover/           the pure state machine that decides, and the loop around it
 //	gocd/               the mode of a GoCD server that lives on the database
-//	examples/           thin programs: quickstart, walarchive, gocdmode
+//	examples/           thin programs: quickstart, walarchive, pgconf, gocdmode
 //
 // Imports run one way: walarchive/wal and pgconf are leaves; recovery, walarchive and topology build on them, failover on
 // topology; gocd stands beside them. pgconf, recovery, walarchive/wal, topology and failover need nothing but the standard
@@ -40,7 +41,7 @@
 //
 // This is the first slice, which carries the main job from end to end (see examples/quickstart). There is no leader lease and
 // no agent on each host yet: one process decides, and it must be the only one. There are no switchover plans, no point-in-time
-// recovery, no compression, encryption or remote stores for the archive, no topology files, no pg_ident.conf, no parameter
-// catalogue, and of GoCD only the mode of one server. Whole clusters are tested on PostgreSQL 11, 13, 15, 17 and 18; settings and
-// parsers know 10 to 18. What a package leaves out its own documentation says.
+// recovery, no compression, encryption or remote stores for the archive, no topology files, and of GoCD only the mode of one
+// server. pgconf knows PostgreSQL 9.0 to 18 and is judged by servers of 10 to 18; the other packages know 10 to 18, and whole
+// clusters are tested on 11, 13, 15, 17 and 18. What a package leaves out its own documentation says.
 package understudy
