@@ -95,6 +95,9 @@ func TestDiffRefused(t *testing.T) {
 	require.Equal(t, guc.BadUnit, value.Kind)
 	require.True(t, errors.Is(diff[1].Err, guc.ErrUnknown))
 
+	diff = guc.Diff(settingsOf(t, "hot_standby = off"), settingsOf(t, "hot_standby = maybe"), 17)
+	require.Len(t, diff, 1, "what is not valid is not off")
+
 	diff = guc.Diff(settingsOf(t, "server_version = 9"), settingsOf(t, "work_men = 1"), 17)
 	require.Len(t, diff, 2)
 	require.NoError(t, diff[0].Err, "the line is gone")

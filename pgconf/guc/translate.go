@@ -154,16 +154,30 @@ func (t *translator) remark(s pgconf.Setting, severity Severity, what, why strin
 // file translates the settings of a file, each name once, in the order of the lines that win.
 func (t *translator) file(f *pgconf.File) {
 	all := f.Settings()
-	last := map[string]int{}
+	last, spelled := map[string]int{}, map[string]int{}
 	for i, s := range all {
-		last[s.Name] = i
+		last[s.Name], spelled[s.Spelling] = i, i
 	}
 	for i, s := range all {
-		if s.IsInclude() {
+		switch {
+		case s.IsInclude():
 			t.include(s)
-		} else if last[s.Name] == i {
+		case last[s.Name] == i:
 			t.setting(f, s)
+		case spelled[s.Spelling] == i:
+			t.overruled(s)
 		}
+	}
+}
+
+// overruled looks at a line that does not win but is read all the same: a server drops an overruled line unread only if the name is
+// spelled as in the line that overrules it.
+func (t *translator) overruled(s pgconf.Setting) {
+	if p, ok := Lookup(t.To, s.Name); !ok || fold(p.Name) != s.Name {
+		return // it gets the same name as the other line, or is commented out
+	}
+	if err := Validate(t.To, s.Name, s.Value); err != nil {
+		t.remark(s, Error, "left as it is; remove the line", err.Error()+"; a later line overrules it, but spells the name in another way")
 	}
 }
 

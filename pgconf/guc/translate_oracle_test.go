@@ -171,6 +171,20 @@ func TestOracleTranslatePackaged(t *testing.T) {
 		for from, text := range packaged {
 			n, _ := requireStarts(t, s, pgconf.Major(from), []byte(text))
 			require.Greater(t, n, 190)
+			pinned := pgconf.New("p")
+			_, err := guc.Translation{From: pgconf.Major(from), To: pgconf.Major(s.Major), Pin: true}.Apply(pinned)
+			require.NoError(t, err)
+			require.Empty(t, starts(t, s, pinned.Bytes()), "defaults of %d", from)
+		}
+		for _, r := range recoveries {
+			recovery, err := guc.ParseRecoveryConf("r", []byte(r.text), r.from)
+			require.NoError(t, err)
+			main := pgconf.New("p")
+			_, err = guc.Translation{From: r.from, To: pgconf.Major(max(s.Major, 12)), RecoveryConf: recovery}.Apply(main)
+			require.NoError(t, err)
+			if s.Major >= 12 {
+				require.Empty(t, starts(t, s, main.Bytes()), r.name)
+			}
 		}
 	})
 }

@@ -488,3 +488,15 @@ func TestTranslateGuesses(t *testing.T) {
 	require.Contains(t, remarks[0].Why, "did you mean work_mem?")
 	require.Equal(t, "unknown parameter", remarks[150].Why)
 }
+
+// A line that is overruled by one that spells the name in another way counts for the server, but does not win.
+func TestTranslateOtherSpelling(t *testing.T) {
+	got, remarks := translated(t, guc.Translation{From: 14, To: 15}, "WAL_compression = y\nwal_compression = t\nwal_compression = off\n")
+	require.Equal(t, "WAL_compression = y\nwal_compression = t\nwal_compression = off\n", got)
+	require.Equal(t, 1, remarks[0].Line)
+	require.Equal(t, guc.Error, remarks[0].Severity)
+	require.NotEqual(t, 2, remarks[1].Line, "a server does not look at it")
+	got, remarks = translated(t, guc.Translation{From: 12, To: 13}, "WAL_KEEP_SEGMENTS = 1\nwal_keep_segments = 2\n")
+	require.Equal(t, "wal_keep_size = 1\nwal_keep_size = 32MB\n", got)
+	require.Equal(t, 2, remarks[0].Line)
+}
