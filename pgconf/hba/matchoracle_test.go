@@ -188,32 +188,41 @@ func (g *gatekeeper) compare(t *testing.T, text string, m *hba.Matcher, c hba.Co
 	return want
 }
 
-// TestOracleMatchVectors holds each vector of the table that one machine can act out against real servers.
-func TestOracleMatchVectors(t *testing.T) {
+// TestOracleMatch: servers of all majors judge.
+func TestOracleMatch(t *testing.T) {
 	oracle.EachNetwork(t, func(t *testing.T, s *oracle.Server) {
 		g := newGatekeeper(t, s)
-		byRule := map[string][]hba.Conn{}
-		var rules []string
-		for _, v := range matchVectors {
-			c := conn(t, v.conn)
-			rule := strings.Replace(v.rule, " trust", " password", 1)
-			if _, err := hba.Load(files("f", rule), "f", pgconf.Major(s.Major)); err != nil || !canActOut(c) {
-				continue
-			}
-			if byRule[rule] == nil {
-				rules = append(rules, rule)
-			}
-			byRule[rule] = append(byRule[rule], c)
-		}
-		require.Greater(t, len(rules), 40)
-		for _, rule := range rules {
-			text := keyhole + rule + "\n"
-			m := g.install(t, text)
-			for _, c := range byRule[rule] {
-				g.compare(t, text, m, c)
-			}
-		}
+		t.Run("vectors", g.matchesVectors)
+		t.Run("random", g.matchesRandom)
+		t.Run("host_name", g.matchesHostName)
+		t.Run("long_names", g.matchesLongNames)
+		t.Run("ensure", g.ensuresRule)
 	})
+}
+
+// matchesVectors holds each vector of the table that one machine can act out against real servers.
+func (g *gatekeeper) matchesVectors(t *testing.T) {
+	byRule := map[string][]hba.Conn{}
+	var rules []string
+	for _, v := range matchVectors {
+		c := conn(t, v.conn)
+		rule := strings.Replace(v.rule, " trust", " password", 1)
+		if _, err := hba.Load(files("f", rule), "f", pgconf.Major(g.server.Major)); err != nil || !canActOut(c) {
+			continue
+		}
+		if byRule[rule] == nil {
+			rules = append(rules, rule)
+		}
+		byRule[rule] = append(byRule[rule], c)
+	}
+	require.Greater(t, len(rules), 40)
+	for _, rule := range rules {
+		text := keyhole + rule + "\n"
+		m := g.install(t, text)
+		for _, c := range byRule[rule] {
+			g.compare(t, text, m, c)
+		}
+	}
 }
 
 // canActOut reports whether a test can connect like that.
@@ -261,89 +270,77 @@ func randomConn(t testing.TB, r *mathrand.Rand) hba.Conn {
 	return c
 }
 
-// TestOracleMatchRandom lets the server judge files that nobody would write. The seed is fixed.
-func TestOracleMatchRandom(t *testing.T) {
-	oracle.EachNetwork(t, func(t *testing.T, s *oracle.Server) {
-		g := newGatekeeper(t, s)
-		r := mathrand.New(mathrand.NewPCG(7, 8)) //nolint:gosec // to be repeatable
-		seen := map[int]int{}
+// matchesRandom lets the server judge files that nobody would write. The seed is fixed.
+func (g *gatekeeper) matchesRandom(t *testing.T) {
+	r := mathrand.New(mathrand.NewPCG(7, 8)) //nolint:gosec // to be repeatable
+	seen := map[int]int{}
+	for range 12 {
+		text := keyhole
 		for range 12 {
-			text := keyhole
-			for range 12 {
-				rule := randomRule(r)
-				if _, err := hba.Load(files("f", rule), "f", pgconf.Major(s.Major)); err == nil {
-					text += rule + "\n"
-				}
-			}
-			m := g.install(t, text)
-			for range 30 {
-				seen[g.compare(t, text, m, randomConn(t, r))]++
+			rule := randomRule(r)
+			if _, err := hba.Load(files("f", rule), "f", pgconf.Major(g.server.Major)); err == nil {
+				text += rule + "\n"
 			}
 		}
-		require.Greater(t, len(seen), 8, "too few different lines to prove anything: %v", seen)
-	})
+		m := g.install(t, text)
+		for range 30 {
+			seen[g.compare(t, text, m, randomConn(t, r))]++
+		}
+	}
+	require.Greater(t, len(seen), 8, "too few different lines to prove anything: %v", seen)
 }
 
-// TestOracleHostName asks for what every machine can resolve.
-func TestOracleHostName(t *testing.T) {
-	oracle.EachNetwork(t, func(t *testing.T, s *oracle.Server) {
-		g := newGatekeeper(t, s)
-		name, err := g.knows(t).Resolver.Reverse(netip.MustParseAddr("127.0.0.1"))
-		if err != nil {
-			t.Skip("127.0.0.1 has no name here: ", err)
-		}
-		text := keyhole + "host all all x" + name + " password\nhost all all ." + name + " password\n" +
-			"host all all " + strings.ToUpper(name) + " password\n"
-		require.Equal(t, 4, g.compare(t, text, g.install(t, text), conn(t, "tcp")))
-	})
+// matchesHostName asks for what every machine can resolve.
+func (g *gatekeeper) matchesHostName(t *testing.T) {
+	name, err := g.knows(t).Resolver.Reverse(netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		t.Skip("127.0.0.1 has no name here: ", err)
+	}
+	text := keyhole + "host all all x" + name + " password\nhost all all ." + name + " password\n" +
+		"host all all " + strings.ToUpper(name) + " password\n"
+	require.Equal(t, 4, g.compare(t, text, g.install(t, text), conn(t, "tcp")))
 }
 
-// TestOracleLongNames: the server looks at the first 63 bytes of a name.
-func TestOracleLongNames(t *testing.T) {
-	oracle.EachNetwork(t, func(t *testing.T, s *oracle.Server) {
-		g := newGatekeeper(t, s)
-		for _, name := range []string{strings.Repeat("x", 62), strings.Repeat("x", 63), strings.Repeat("x", 64), strings.Repeat("é", 40)} {
-			text := keyhole + "local all " + name + " password\nlocal all " + name[:min(63, len(name))] + " password\nlocal " + name +
-				" alice password\nlocal " + name[:min(63, len(name))] + " all password\n"
-			m := g.install(t, text)
-			g.compare(t, text, m, hba.Conn{User: name, Database: "x"})
-			g.compare(t, text, m, hba.Conn{User: "alice", Database: name})
-		}
-	})
+// matchesLongNames: the server looks at the first 63 bytes of a name.
+func (g *gatekeeper) matchesLongNames(t *testing.T) {
+	for _, name := range []string{strings.Repeat("x", 62), strings.Repeat("x", 63), strings.Repeat("x", 64), strings.Repeat("é", 40)} {
+		text := keyhole + "local all " + name + " password\nlocal all " + name[:min(63, len(name))] + " password\nlocal " + name +
+			" alice password\nlocal " + name[:min(63, len(name))] + " all password\n"
+		m := g.install(t, text)
+		g.compare(t, text, m, hba.Conn{User: name, Database: "x"})
+		g.compare(t, text, m, hba.Conn{User: "alice", Database: name})
+	}
 }
 
-// TestOracleEnsureRule is what EnsureRule is for: a standby that met another rule meets its own, and nobody else does.
-func TestOracleEnsureRule(t *testing.T) {
-	oracle.EachNetwork(t, func(t *testing.T, s *oracle.Server) {
-		g := newGatekeeper(t, s)
-		major := pgconf.Major(s.Major)
-		text := keyhole + "# standbys\nhost replication bob 127.0.0.1/32 password\n"
-		if major >= 16 {
-			s.Write(t, "more.conf", []byte("host replication all all password\n"))
-			text += "include more.conf\n"
-		} else {
-			text += "host replication all all password\n"
-		}
-		f, err := hba.ParseFor("pg_hba.conf", []byte(text), major)
-		require.NoError(t, err)
-		r := record(t, "host replication alice,bob 127.0.0.0/24 scram-sha-256", major)
-		change, err := f.EnsureRule(r, hba.EnsureConfig{FS: os.DirFS(s.Data)})
-		require.NoError(t, err)
-		require.Equal(t, 4, change.Line, "%s", f.Bytes())
-		s.Write(t, "pg_hba.conf", f.Bytes())
-		var bad int
-		require.NoError(t, g.conn.QueryRow(t.Context(), "select count(*) from pg_hba_file_rules where error is not null").Scan(&bad))
-		require.Zero(t, bad)
-		g.reload(t)
-		g.logged = len(s.Log(t))
-		for c, want := range map[string]int{
-			"tcp physical": 4, "tls physical from=127.0.0.9": 4, "tcp physical user=bob from=127.0.0.2": 4,
-			"tcp physical user=bob": 3, // the exception before it, which a note names
-			"tcp user=alice":        0,
-		} {
-			require.Equal(t, want, g.line(t, conn(t, c)), c)
-		}
-		require.Contains(t, codes(change.Notes), "earlier-rule:p3")
-		require.NotContains(t, []int{0, 4}, g.line(t, conn(t, "tcp physical user=carol")))
-	})
+// ensuresRule is what EnsureRule is for: a standby that met another rule meets its own, and nobody else does.
+func (g *gatekeeper) ensuresRule(t *testing.T) {
+	major := pgconf.Major(g.server.Major)
+	text := keyhole + "# standbys\nhost replication bob 127.0.0.1/32 password\n"
+	if major >= 16 {
+		g.server.Write(t, "more.conf", []byte("host replication all all password\n"))
+		text += "include more.conf\n"
+	} else {
+		text += "host replication all all password\n"
+	}
+	f, err := hba.ParseFor("pg_hba.conf", []byte(text), major)
+	require.NoError(t, err)
+	r := record(t, "host replication alice,bob 127.0.0.0/24 scram-sha-256", major)
+	change, err := f.EnsureRule(r, hba.EnsureConfig{FS: os.DirFS(g.server.Data)})
+	require.NoError(t, err)
+	require.Equal(t, 4, change.Line, "%s", f.Bytes())
+	g.server.Write(t, "pg_hba.conf", f.Bytes())
+	var bad int
+	require.NoError(t, g.conn.QueryRow(t.Context(), "select count(*) from pg_hba_file_rules where error is not null").Scan(&bad))
+	require.Zero(t, bad)
+	g.reload(t)
+	g.logged = len(g.server.Log(t))
+	for c, want := range map[string]int{
+		"tcp physical": 4, "tls physical from=127.0.0.9": 4, "tcp physical user=bob from=127.0.0.2": 4,
+		"tcp physical user=bob": 3, // the exception before it, which a note names
+		"tcp user=alice":        0,
+	} {
+		require.Equal(t, want, g.line(t, conn(t, c)), c)
+	}
+	require.Contains(t, codes(change.Notes), "earlier-rule:p3")
+	require.NotContains(t, []int{0, 4}, g.line(t, conn(t, "tcp physical user=carol")))
 }
