@@ -425,8 +425,10 @@ func TestTranslateSetAlready(t *testing.T) {
 	require.Empty(t, b.Diff())
 	require.Equal(t, guc.Warning, done.Remarks[0].Severity)
 
-	got, _ := translated(t, guc.Translation{From: 12, To: 13}, "wal_keep_segments = 2\nwal_keep_segments = 3\n")
+	got, remarks := translated(t, guc.Translation{From: 12, To: 13}, "wal_keep_segments = 2\nwal_keep_segments = 3\n")
 	require.Equal(t, "wal_keep_size = 2\nwal_keep_size = 48MB\n", got, "the last line counts")
+	require.Equal(t, 2, remarks[0].Line)
+	require.Zero(t, remarks[1].Line)
 }
 
 func TestTranslatePins(t *testing.T) {
