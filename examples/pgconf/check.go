@@ -75,6 +75,15 @@ func (k *checkCommand) findings(c *pgconf.Config) []finding {
 		all = append(all, newFinding(e.Place, guc.Error, "unreadable", e.Text()))
 	}
 	settings := append(c.Entries(), c.Args()...)
+	problems := guc.Check(guc.Situation{
+		Major: c.Major(), Settings: settings, Standby: isStandby(c.DataDir()),
+	})
+	judged := map[pgconf.Place]bool{} // lines that a problem says all about: it also has a remedy
+	for _, p := range problems {
+		if p.Severity == guc.Error {
+			judged[placeOf(c, p)] = true
+		}
+	}
 	last := map[string]int{}
 	for i, s := range settings {
 		last[s.Spelling] = i
@@ -82,26 +91,27 @@ func (k *checkCommand) findings(c *pgconf.Config) []finding {
 	for i, s := range settings {
 		err := guc.Validate(c.Major(), s.Name, s.Value)
 		switch {
-		case err == nil:
+		case err == nil || judged[s.Place()]:
 		case i == last[s.Spelling] || errors.Is(err, guc.ErrUnknown):
 			all = append(all, newFinding(s.Place(), guc.Error, "refused", err.Error()))
 		default: // the server does not look at it
 			all = append(all, newFinding(s.Place(), guc.Warning, "refused", err.Error()+"; a later line overrules it"))
 		}
 	}
-	for _, p := range guc.Check(guc.Situation{
-		Major: c.Major(), Settings: settings, Standby: isStandby(c.DataDir()),
-	}) {
-		at := pgconf.Place{File: c.Main()}
-		for _, s := range p.Settings {
-			if s.Line > 0 {
-				at = s.Place()
-				break
-			}
-		}
-		all = append(all, newFinding(at, p.Severity, string(p.Code), p.Message+"; "+p.Remedy))
+	for _, p := range problems {
+		all = append(all, newFinding(placeOf(c, p), p.Severity, string(p.Code), p.Message+"; "+p.Remedy))
 	}
 	return all
+}
+
+// placeOf returns the line to change first, or the main file if none is to blame.
+func placeOf(c *pgconf.Config, p guc.Problem) pgconf.Place {
+	for _, s := range p.Settings {
+		if s.Line > 0 {
+			return s.Place()
+		}
+	}
+	return pgconf.Place{File: c.Main()}
 }
 
 // isStandby reports whether a server with that data directory would start as a standby (12+).

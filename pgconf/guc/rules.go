@@ -347,15 +347,24 @@ func (c *checker) walSizes() {
 	}
 }
 
-// wrongMajor finds the parameters that a server of this major does not have and another one has: it does not start.
+// wrongMajor finds the lines with parameters that a server of this major does not have and another one has: it does not start, also
+// if a later line has the name again.
 func (c *checker) wrongMajor() {
-	for _, s := range c.own.ordered() {
+	for _, s := range c.Settings {
 		_, elsewhere := HistoryOf(s.Name)
 		_, gone := FateOf(s.Name, c.Major)
 		_, recovery := recoveryConf[fold(s.Name)]
 		if _, ok := Lookup(c.Major, s.Name); ok || !elsewhere && !gone && !recovery {
 			continue
 		}
-		c.add(WrongMajor, Error, unknown(c.Major, s.Name).Error()+": the server does not start", "let Translate rewrite the file, or remove the line", fold(s.Name))
+		err := unknown(c.Major, s.Name)
+		remedy := fmt.Sprintf("translate the configuration for PostgreSQL %s, or remove the line", c.Major)
+		if err.RecoveryConf {
+			remedy = "move the line into recovery.conf"
+		}
+		c.problems = append(c.problems, Problem{
+			Code: WrongMajor, Severity: Error, Settings: []pgconf.Setting{s},
+			Message: "the server does not start: " + err.Error(), Remedy: remedy,
+		})
 	}
 }

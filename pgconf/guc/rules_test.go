@@ -138,6 +138,8 @@ var situations = []struct {
 	{name: "small pool", major: 18, settings: "max_worker_processes = 2"},
 
 	{name: "too old", major: 13, settings: "wal_keep_segments = 3\npassword_encryption = scram-sha-256", want: "wrong-major"},
+	{name: "too old twice", major: 17, settings: "wal_keep_segments = 3\nWAL_keep_segments = 4", want: "wrong-major wrong-major"},
+	{name: "in no major", major: 17, settings: "wal_keep_segmants = 3\na.b = 1"},
 	{name: "too new", major: 12, settings: "wal_keep_size = 3\npassword_encryption = scram-sha-256", want: "wrong-major"},
 	{name: "recovery.conf", major: 11, settings: "standby_mode = on\npassword_encryption = scram-sha-256", want: "wrong-major"},
 	{name: "unknown", major: 17, settings: "bogus = 1\nx.y = 2"},

@@ -3,7 +3,7 @@ package guc
 import "github.com/understudy-ha/understudy/pgconf"
 
 // unknown returns the error for a name that a major does not have.
-func unknown(m pgconf.Major, name string) error {
+func unknown(m pgconf.Major, name string) *UnknownError {
 	e := &UnknownError{Name: name, Major: m}
 	if h, ok := HistoryOf(name); ok && h.First > m {
 		e.Since = h.First
