@@ -393,3 +393,25 @@ func (f failing) Open(name string) (fs.File, error) {
 }
 
 func (f failing) Stat(name string) (fs.FileInfo, error) { return fs.Stat(f.FS, name) }
+
+// TestLoadPaths: a server shows paths as it joined them. Real servers judge this, too.
+func TestLoadPaths(t *testing.T) {
+	files := map[string]string{
+		"postgresql.conf": "include './/x//i'\ninclude 'x/./i'\ninclude 'x/../x/i'\ninclude '/d//x/../x/i'\ninclude_dir 'x/.'\ninclude_dir 'y/../x/y/..'\n" +
+			"include_dir '/d//x/y/../'\n",
+		"x/i": "a=1", "x/i.conf": "a=1", "x/y/z": "",
+	}
+	for major, want := range map[pgconf.Major][]string{
+		15: {"x/i", "x/i", "x/i", "/d//x/../x/i", "x/i.conf", "x/i.conf", "x/i.conf"},
+		14: {"x/i", "x/./i", "x/../x/i", "/d//x/../x/i", "x/i.conf", "y/../x/i.conf", "x/y/../i.conf"},
+	} {
+		var got []string
+		for _, s := range load(t, pgconf.Options{Major: major}, files).Entries() {
+			if !strings.Contains(s.File, "//") {
+				s.File = strings.TrimPrefix(s.File, "/d/")
+			}
+			got = append(got, s.File)
+		}
+		require.Equal(t, want, got)
+	}
+}
