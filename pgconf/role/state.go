@@ -79,7 +79,7 @@ func (s state) validUntilIs(t time.Time) bool {
 	if t.IsZero() || never {
 		return t.IsZero() && never
 	}
-	return s.validUntil.InfinityModifier == pgtype.Finite && s.validUntil.Time.Equal(t.Truncate(time.Microsecond))
+	return s.validUntil.Time.Equal(t.Truncate(time.Microsecond)) // that of -infinity is zero
 }
 
 // passwordIs reports whether nothing has to be done about the password.

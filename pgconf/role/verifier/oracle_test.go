@@ -96,6 +96,10 @@ func TestOracleLogin(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		super := strictServer(t, s)
 		for name, password := range passwords() {
+			thorough := s.Major == localpg.MaxMajor || s.Major == localpg.MinMajor
+			if !thorough && !slices.Contains([]string{"ascii", "quotes", "umlaut_decomposed", "full_width"}, name) {
+				continue // TestOracleSameVerifier says enough
+			}
 			t.Run(name, func(t *testing.T) {
 				made, err := verifier.SCRAM(password)
 				require.NoError(t, err)
@@ -116,7 +120,7 @@ func TestOracleLogin(t *testing.T) {
 					_, err = connect(t, s, func(cfg *pgx.ConnConfig) { cfg.User, cfg.Password = "probe", password+" " })
 					require.ErrorContains(t, err, "28P01", "another password must not do")
 				}
-				if s.Major != localpg.MaxMajor && s.Major != localpg.MinMajor {
+				if !thorough {
 					return // the same libpq would do the same
 				}
 				cmd := exec.CommandContext(t.Context(), oracle.Psql(t), "-XAtwc", "select current_user", s.Conninfo()+" user=probe")
@@ -187,22 +191,26 @@ func TestOracleTables(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		conn, err := connect(t, s, func(*pgx.ConnConfig) {})
 		require.NoError(t, err)
-		step := 50
+		step := 100
 		if s.Major >= 16 {
-			step = 1
 			_, err = conn.Exec(t.Context(), "set scram_iterations = 1")
 			require.NoError(t, err)
+			step = 10
+		}
+		if s.Major == localpg.MaxMajor {
+			step = 1
 		}
 		_, err = conn.Exec(t.Context(), "set password_encryption = 'scram-sha-256'")
 		require.NoError(t, err)
-		asked := 0
+		var texts []string
 		for i := 0; i < len(verifier.Edges); i += step {
-			left, right := "\ufb01"+string(verifier.Edges[i]), "\u0627\ufe8f"+string(verifier.Edges[i])+"\u0627"
-			for i, stored := range serverMade(t, conn, left, right) {
-				require.True(t, verifier.Matches(stored, "probe", []string{left, right}[i]), "%+q: %s", left, stored)
-				asked++
+			texts = append(texts, "\ufb01"+string(verifier.Edges[i]), "\u0627\ufe8f"+string(verifier.Edges[i])+"\u0627")
+		}
+		require.Greater(t, len(texts), 30)
+		for batch := range slices.Chunk(texts, 200) {
+			for i, stored := range serverMade(t, conn, batch...) {
+				require.True(t, verifier.Matches(stored, "probe", batch[i]), "%+q: %s", batch[i], stored)
 			}
 		}
-		require.Greater(t, asked, 50)
 	})
 }
