@@ -61,12 +61,28 @@ func (i Info) Equal(o Info) bool {
 	if len(i.pairs) != len(o.pairs) {
 		return false
 	}
+	get := o.getter()
 	for _, p := range i.pairs {
-		if v, ok := o.Get(p.key); !ok || v != p.value {
+		if v, ok := get(p.key); !ok || v != p.value {
 			return false
 		}
 	}
 	return true
+}
+
+// getter returns Get, or the like for many calls on many pairs.
+func (i Info) getter() func(key string) (string, bool) {
+	if len(i.pairs) < indexFrom {
+		return i.Get
+	}
+	values := make(map[string]string, len(i.pairs))
+	for _, p := range i.pairs {
+		values[p.key] = p.value
+	}
+	return func(key string) (string, bool) {
+		value, ok := values[key]
+		return value, ok
+	}
 }
 
 // Redacted returns a copy with ******** for the value of each secret, to be shown in another form: i.Redacted().URI().

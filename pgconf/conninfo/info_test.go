@@ -1,6 +1,7 @@
 package conninfo_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -143,9 +144,35 @@ func TestEqual(t *testing.T) {
 	}
 }
 
-// TestLong has strings of 10 MiB of every kind that could make a careless parser quadratic.
+// distinct returns n options with different keywords.
+func distinct(n int, separator string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d=%d%s", i, i, separator)
+	}
+	return b.String()
+}
+
+// TestManyKeywords: past the number from which on they are looked up otherwise, the last value counts as before.
+func TestManyKeywords(t *testing.T) {
+	for _, n := range []int{62, 63, 64, 65, 66, 200} {
+		info, err := conninfo.Parse(distinct(n, " ") + strings.ReplaceAll(distinct(n, " "), "=", "=x"))
+		require.NoError(t, err)
+		require.Len(t, info.Keys(), n)
+		for i, key := range info.Keys() {
+			require.Equal(t, fmt.Sprint("k", i), key)
+			value, _ := info.Get(key)
+			require.Equal(t, fmt.Sprint("x", i), value)
+		}
+		require.True(t, info.Equal(info.With("k0", "x0")))
+		require.False(t, info.Equal(info.With("k0", "y")))
+		require.False(t, info.Same(info.With(fmt.Sprint("k", n-1), "y")))
+	}
+}
+
+// TestLong has strings of 256 KiB of every kind that could make a careless parser quadratic.
 func TestLong(t *testing.T) {
-	const n = 10 << 20
+	const n = 1 << 18
 	begin := time.Now()
 	for name, text := range map[string]string{
 		"value":    "user=" + strings.Repeat("x", n),
@@ -154,13 +181,42 @@ func TestLong(t *testing.T) {
 		"blanks":   "user" + strings.Repeat(" ", n) + "=a",
 		"repeated": strings.Repeat("user=a ", n/7),
 		"keyword":  strings.Repeat("x", n) + "=a",
+		"distinct": distinct(n/20, " "),
+		"hosts":    "postgresql://" + strings.Repeat("h:1,", n/4),
+		"ports":    "host=a port=" + strings.Repeat(",", n),
+		"brackets": "postgresql://" + strings.Repeat("[", n),
+		"percent":  "postgresql://h/" + strings.Repeat("%41", n/3),
+		"blanks_u": "postgresql://h/" + strings.Repeat(" ", n),
+		"params":   "postgresql://h/d?" + distinct(n/20, "&"),
+		"jdbc":     "jdbc:postgresql://" + strings.Repeat("h:1,", n/4) + "/d?" + distinct(n/20, "&"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			info, err := conninfo.Parse(text)
-			if err == nil {
-				_, err = conninfo.Parse(info.Text())
-				require.NoError(t, err)
+			if err != nil {
+				info, _ = conninfo.ParseJDBC(text)
 			}
+			for _, form := range []string{info.Text(), info.URI()} {
+				back, err := conninfo.Parse(form)
+				require.NoError(t, err)
+				require.True(t, back.Same(info))
+			}
+			_, _ = info.JDBC()
+			_ = info.Validate(18)
+			_, _ = info.For(10)
+		})
+	}
+	for name, content := range map[string]string{
+		"lines": strings.Repeat("[a]\nport=1\n", n/11), "one_line": "[a]\nport=" + strings.Repeat("x", n), "keys": "[b]\n" + distinct(n/20, "\n"),
+		"colons": strings.Repeat(":", n), "entries": strings.Repeat("h:1:d:u:p\n", n/10), "escapes": strings.Repeat(`\:`, n/2),
+	} {
+		t.Run(name, func(t *testing.T) {
+			services, _ := conninfo.ParseServiceFile("f", []byte(content))
+			_, _ = services.Lookup("b")
+			_ = services.Ensure("b", new(conninfo.Info).With("port", "1"))
+			_, _ = new(conninfo.Info).With("service", "b").Expand(services)
+			passwords, _ := conninfo.ParsePassfile("f", []byte(content))
+			_, _ = passwords.Lookup("h", "1", "d", "v")
+			require.NoError(t, passwords.Ensure(entry("h", "1", "d", "u", "q")))
 		})
 	}
 	require.Less(t, time.Since(begin), 60*time.Second, "linear time takes a few seconds, even with the race detector")

@@ -60,18 +60,19 @@ func (i Info) JDBC() (string, error) {
 		errs.add(&OptionError{Keyword: "dbname", Msg: notUTF8})
 		database = ""
 	}
-	url := jdbcScheme + "//" + servers + "/" + escape(database, "")
+	var url strings.Builder
+	url.WriteString(jdbcScheme + "//" + servers + "/" + escape(database, ""))
 	separator := "?"
 	for _, p := range i.pairs {
 		name, value, err := p.property()
 		if err != nil {
 			errs.add(err)
 		} else if name != "" {
-			url += separator + name + "=" + escape(value, "/:,")
+			url.WriteString(separator + name + "=" + escape(value, "/:,"))
 			separator = "&"
 		}
 	}
-	return url, errs.err()
+	return url.String(), errs.err()
 }
 
 // jdbcServers writes the servers. They come from three keywords, which [pair.property] passes over.

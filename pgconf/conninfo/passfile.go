@@ -222,7 +222,7 @@ func passFields(raw string) (p passPattern) {
 // cover reports whether p matches all that o does.
 func (p passPattern) cover(o passPattern) bool {
 	for i := range p {
-		if !p[i].any && (o[i].any || p[i].text != o[i].text || p[i].text == "") {
+		if !p[i].any && (p[i].text != o[i].text || p[i].text == "") {
 			return false
 		}
 	}
@@ -245,19 +245,19 @@ func CheckPassfileMode(mode fs.FileMode) error {
 }
 
 // String returns the name and the number of entries.
-func (f *Passfile) String() string { return fmt.Sprintf("%s: %d entries", f.name, len(f.Entries())) }
+func (f Passfile) String() string { return fmt.Sprintf("%s: %d entries", f.name, len(f.Entries())) }
 
 // GoString returns String, for %#v.
-func (f *Passfile) GoString() string { return f.String() }
+func (f Passfile) GoString() string { return f.String() }
 
 // Format writes String, whatever the verb and flags are.
-func (f *Passfile) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.String()) }
+func (f Passfile) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.String()) }
 
 // LogValue returns String, for log/slog.
-func (f *Passfile) LogValue() slog.Value { return slog.StringValue(f.String()) }
+func (f Passfile) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
 // MarshalText returns String, for encoders such as encoding/json.
-func (f *Passfile) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+func (f Passfile) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // parsePassEntry returns a column and message if s is not an entry.
 func parsePassEntry(s string) (e PassEntry, col int, msg string) {

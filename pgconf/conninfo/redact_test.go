@@ -139,7 +139,7 @@ func TestFileRedaction(t *testing.T) {
 	passwords, err := conninfo.ParsePassfile("passwords", []byte("*:*:*:*:"+marker))
 	require.NoError(t, err)
 	var out bytes.Buffer
-	for _, v := range []any{services, passwords, []any{services, passwords}, struct{ P *conninfo.Passfile }{passwords}} {
+	for _, v := range []any{services, passwords, *services, *passwords, []any{services, passwords}, struct{ P *conninfo.Passfile }{passwords}} {
 		show(t, &out, v)
 	}
 	require.NotContains(t, out.String(), marker)

@@ -39,23 +39,24 @@ func (i Info) only(keys ...string) Info {
 
 // sameOptions reports whether o says all that i does, apart from the servers.
 func (i Info) sameOptions(o Info) bool {
+	mine, others := i.getter(), o.getter()
 	return !slices.ContainsFunc(i.pairs, func(p pair) bool {
-		return !slices.Contains([]string{"host", "hostaddr", "port"}, p.key) && i.meaning(p.key) != o.meaning(p.key)
+		return !slices.Contains([]string{"host", "hostaddr", "port"}, p.key) && meaning(mine, p.key) != meaning(others, p.key)
 	})
 }
 
 // meaning returns the value of a keyword, and an empty one for what libpq would use anyway.
-func (i Info) meaning(key string) string {
-	value, _ := i.Get(key)
+func meaning(get func(key string) (string, bool), key string) string {
+	value, _ := get(key)
 	switch key {
 	case "sslmode":
-		return i.mode()
+		return mode(get)
 	case "dbname":
-		if user, _ := i.Get("user"); value == user {
+		if user, _ := get("user"); value == user {
 			return ""
 		}
 	case "fallback_application_name":
-		if i.meaning("application_name") != "" {
+		if meaning(get, "application_name") != "" {
 			return ""
 		}
 	case "connect_timeout", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout":

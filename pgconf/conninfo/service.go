@@ -202,10 +202,10 @@ func (i Info) Expand(files ...*ServiceFile) (Info, error) {
 		if err != nil {
 			return Info{}, err
 		}
-		out := i.Without("service")
+		own, out := i.getter(), i.Without("service")
 		for _, p := range found.pairs {
-			if _, own := out.Get(p.key); !own {
-				out = Info{append(out.pairs, p)}
+			if _, ok := own(p.key); !ok {
+				out.pairs = append(out.pairs, p)
 			}
 		}
 		return out, nil
@@ -303,16 +303,16 @@ func (f *ServiceFile) Unset(service, key string) (bool, error) {
 }
 
 // String returns the name of the file and those of the services.
-func (f *ServiceFile) String() string { return fmt.Sprintf("%s: %q", f.name, f.Services()) }
+func (f ServiceFile) String() string { return fmt.Sprintf("%s: %q", f.name, f.Services()) }
 
 // GoString returns String, for %#v.
-func (f *ServiceFile) GoString() string { return f.String() }
+func (f ServiceFile) GoString() string { return f.String() }
 
 // Format writes String, whatever the verb and flags are.
-func (f *ServiceFile) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.String()) }
+func (f ServiceFile) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.String()) }
 
 // LogValue returns String, for log/slog.
-func (f *ServiceFile) LogValue() slog.Value { return slog.StringValue(f.String()) }
+func (f ServiceFile) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
 // MarshalText returns String, for encoders such as encoding/json.
-func (f *ServiceFile) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+func (f ServiceFile) MarshalText() ([]byte, error) { return []byte(f.String()), nil }

@@ -37,7 +37,7 @@ func (i Info) TargetSessionAttrs() (TargetSessionAttrs, error) {
 	if t := TargetSessionAttrs(value); t.Since() > 0 {
 		return t, nil
 	}
-	return "", i.judge("target_session_attrs", pgconf.Newest)
+	return "", pair{"target_session_attrs", value}.judge(pgconf.Newest)
 }
 
 // LoadBalanceHosts reports whether the servers, and the addresses of each, are tried in random order (load_balance_hosts=random,
@@ -47,7 +47,7 @@ func (i Info) LoadBalanceHosts() (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	if err := i.judge("load_balance_hosts", pgconf.Newest); err != nil {
+	if err := (pair{"load_balance_hosts", value}).judge(pgconf.Newest); err != nil {
 		return false, err
 	}
 	return value == "random", nil

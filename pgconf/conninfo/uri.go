@@ -229,6 +229,7 @@ func (i Info) URI() string {
 
 // authority writes the servers as they stand in a URI, and says which keywords that covers.
 func (i Info) authority() (text string, host, port bool) {
+	var b strings.Builder
 	hostList, _ := i.Get("host")
 	portList, withPort := i.Get("port")
 	hosts, ports := strings.Split(hostList, ","), strings.Split(portList, ",")
@@ -239,14 +240,14 @@ func (i Info) authority() (text string, host, port bool) {
 	port = portList != "" && (len(ports) == len(hosts) || len(ports) == 1 && err == nil)
 	for n, h := range hosts {
 		if n > 0 {
-			text += ","
+			b.WriteByte(',')
 		}
-		text += escapeHost(h)
+		b.WriteString(escapeHost(h))
 		if p := ports[min(n, len(ports)-1)]; port && p != "" {
-			text += ":" + escape(p, "")
+			b.WriteString(":" + escape(p, ""))
 		}
 	}
-	return text, hostList != "", port
+	return b.String(), hostList != "", port
 }
 
 func escapeHost(h string) string {

@@ -64,7 +64,7 @@ func (es OptionErrors) err() error {
 func (i Info) Validate(major pgconf.Major) error {
 	var errs OptionErrors
 	for _, p := range i.pairs {
-		if err := i.judge(p.key, major); err != nil {
+		if err := p.judge(major); err != nil {
 			errs.add(err)
 		} else {
 			errs.add(i.contradiction(p.key, major))
@@ -80,7 +80,7 @@ func (i Info) For(major pgconf.Major) (Info, error) {
 	var errs OptionErrors
 	var out Info
 	for _, p := range i.pairs {
-		if err := i.judge(p.key, major); err != nil {
+		if err := p.judge(major); err != nil {
 			errs.add(err)
 		} else {
 			out.pairs = append(out.pairs, p)
@@ -90,22 +90,21 @@ func (i Info) For(major pgconf.Major) (Info, error) {
 }
 
 // judge looks at one keyword and its value alone.
-func (i Info) judge(key string, major pgconf.Major) *OptionError {
-	k, ok := LookupKeyword(key)
-	value, _ := i.Get(key)
+func (p pair) judge(major pgconf.Major) *OptionError {
+	k, ok := LookupKeyword(p.key)
 	switch {
 	case !ok:
-		return &OptionError{key, "libpq has no such keyword" + didYouMean(key), true}
+		return &OptionError{p.key, "libpq has no such keyword" + didYouMean(p.key), true}
 	case !k.In(major):
-		return &OptionError{key, "the libpq of PostgreSQL " + major.String() + " has no such keyword" + k.lifetime(), true}
-	case k.accepts(value, major):
+		return &OptionError{p.key, "the libpq of PostgreSQL " + major.String() + " has no such keyword" + k.lifetime(), true}
+	case k.accepts(p.value, major):
 		return nil
 	}
 	msg := "not a value that it can have"
 	if k.values != nil {
 		msg += "; PostgreSQL " + major.String() + " knows " + k.list(major)
 	}
-	return &OptionError{Keyword: key, Msg: msg}
+	return &OptionError{Keyword: p.key, Msg: msg}
 }
 
 // lifetime says which majors know a keyword.
@@ -149,7 +148,7 @@ func (i Info) contradiction(key string, major pgconf.Major) *OptionError {
 	case "require_auth":
 		return badMethods(value, major)
 	case "sslnegotiation":
-		if mode := i.mode(); value == "direct" && slices.Contains([]string{"disable", "allow", "prefer"}, mode) {
+		if mode := mode(i.Get); value == "direct" && slices.Contains([]string{"disable", "allow", "prefer"}, mode) {
 			return &OptionError{Keyword: key, Msg: "direct needs sslmode require, verify-ca or verify-full"}
 		}
 	case "sslrootcert":
@@ -169,9 +168,9 @@ func (i Info) contradiction(key string, major pgconf.Major) *OptionError {
 }
 
 // mode is the sslmode that counts.
-func (i Info) mode() string {
-	mode, ok := i.Get("sslmode")
-	if root, _ := i.Get("sslrootcert"); !ok && root == "system" {
+func mode(get func(key string) (string, bool)) string {
+	mode, ok := get("sslmode")
+	if root, _ := get("sslrootcert"); !ok && root == "system" {
 		return "verify-full"
 	}
 	return orElse(mode, ok, "prefer")
