@@ -302,6 +302,7 @@ var recoveries = []struct {
 	{"target by the clock", 11, 12, "recovery_target_time = 'now'", "", "recovery.signal", 1},
 	{"timeline", 11, 12, "recovery_target_timeline = 'latest'", "recovery_target_timeline = 'latest'\n", "recovery.signal", 0},
 	{"last line", 11, 12, "restore_command = 'x'\nrestore_command = 'y'", "restore_command = 'y'\n", "recovery.signal", 0},
+	{"last line is empty", 11, 12, "restore_command = 'x'\nrestore_command = ''", "", "recovery.signal", 0},
 	{"percent", 11, 16, "restore_command = 'x %d'", "restore_command = 'x %%d'\n", "recovery.signal", 0},
 	{"fraction is no value", 11, 12, "recovery_min_apply_delay = x", "", "recovery.signal", 1},
 	{"upper case", 11, 12, "STANDBY_MODE = on", "", "recovery.signal", 1},
