@@ -134,3 +134,13 @@ func TestWithHosts(t *testing.T) {
 	require.Equal(t, []conninfo.HostPort{a, b}, got)
 	require.Equal(t, "user=u hostaddr=10.0.0.9 port=7", info.Text())
 }
+
+func TestLoadBalanceHosts(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "load_balance_hosts=disable": false, "load_balance_hosts=random": true} {
+		got, err := parse(text).LoadBalanceHosts()
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err := parse("load_balance_hosts=x").LoadBalanceHosts()
+	require.ErrorAs(t, err, new(*conninfo.OptionError))
+}
