@@ -34,3 +34,32 @@ func TestLoad(t *testing.T) {
 	require.ErrorContains(t, err, "etc/pg_hba.conf:2:1: ")
 	require.Equal(t, hba.Ident, rs.All()[0].Method)
 }
+
+func TestLoadIncludeDir(t *testing.T) {
+	set := files()
+	for name, text := range fileSets["include_dir"] {
+		set[name] = files(name, text)[name]
+	}
+	rs, err := hba.Load(set, "pg_hba.conf", 18)
+	require.Equal(t, []string{"2:1"}, places(err), "that of h/a.conf; h/.c.conf and the others are not read")
+	var names []hba.Token
+	for _, r := range rs.All() {
+		names = append(names, r.Databases...)
+	}
+	require.Equal(t, tokens("10", "9", "Z", "a", "b", "z"), names)
+}
+
+func TestLoadDepth(t *testing.T) {
+	for name, want := range map[string]string{"at_deep": "", "at_too_deep": "h10:1:1: ", "include_deep": "h10:1:9: "} {
+		set := files()
+		for file, text := range fileSets[name] {
+			set[file] = files(file, text)[file]
+		}
+		_, err := hba.Load(set, "pg_hba.conf", 18)
+		if want == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, want, name)
+	}
+}
