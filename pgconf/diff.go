@@ -55,7 +55,6 @@ func (f *File) diff(show func(text string) string) string {
 				next = e.end
 				continue
 			}
-			tell()
 			skip(e.end)
 		}
 		tell()

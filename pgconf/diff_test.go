@@ -161,6 +161,8 @@ func TestDiffHiding(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Set("primary_conninfo", "y"))
 	require.Equal(t, f.Diff(), f.DiffHiding(func(string) bool { return false }))
+	require.NoError(t, f.Rename("primary_conninfo", "Primary_ConnInfo"))
+	require.NotContains(t, f.DiffHiding(func(name string) bool { return name == "primary_conninfo" }), "'y'", "names are folded")
 }
 
 func TestMayHoldSecret(t *testing.T) {
