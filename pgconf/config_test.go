@@ -194,6 +194,11 @@ func TestChangedOrder(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Unset("a"))
 	require.Equal(t, []string{"x: a=1 > #a=1", "postgresql.conf: a=2 > #a=2"}, changes(c))
+
+	c = load(t, pgconf.Options{}, map[string]string{"postgresql.conf": "a=1\n"})
+	require.NoError(t, c.AlterSystem("c", "1"))
+	require.NoError(t, c.Set("b", "1"))
+	require.Equal(t, "/d/postgresql.conf", c.Changed()[0].File, "those that only gain go in the order of reading")
 }
 
 // TestConfigSetNowhere: without a main file there is nowhere to put a setting.
