@@ -146,7 +146,7 @@ func (c *checker) recoveryTargets() {
 		if !slices.Contains(recoveryTargets, s.Name) {
 			continue
 		}
-		if target != "" && target != s.Name {
+		if target != "" {
 			c.add(TwoTargets, Error, fmt.Sprintf("%s comes after %s: with more than one recovery target the server does not start", s.Name, target),
 				"remove all but one, also lines with an empty value", s.Name, target)
 			return

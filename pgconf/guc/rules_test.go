@@ -76,6 +76,7 @@ var situations = []struct {
 	{name: "12 does not", major: 12, settings: "max_connections = 10", want: "weak-passwords."},
 
 	{name: "min_wal_size", major: 17, settings: "min_wal_size = 16MB", want: "wal-size-too-small"},
+	{name: "two segments", major: 17, settings: "min_wal_size = 32MB\nmax_wal_size = 32MB"},
 	{name: "max_wal_size", major: 11, settings: "max_wal_size = 31MB", want: "wal-size-too-small weak-passwords."},
 	{name: "one sender", major: 17, settings: "max_wal_senders = 1", want: "few-senders?"},
 	{name: "too few senders", major: 17, settings: "listen_addresses = '*'\nmax_wal_senders = 1", standbys: "a b", want: "few-senders"},
