@@ -84,17 +84,17 @@ func hidden(raw string, hide func(name string) bool) string {
 }
 
 // MayHoldSecret reports whether values of a parameter may hold a password or key: connection strings, shell commands,
-// and parameters of extensions with password, passphrase, secret or token in the name. Its purpose is [File.DiffHiding];
-// it rather says yes once too often.
+// and parameters with passw, passphrase, secret, token, credential, api_key or conninfo in the name, as extensions and typing
+// errors have. Its purpose is [File.DiffHiding]; it rather says yes once too often.
 func MayHoldSecret(name string) bool {
 	name = fold(name)
 	switch name {
 	case "password_encryption":
 		return false
-	case "primary_conninfo", "archive_command", "restore_command", "archive_cleanup_command", "recovery_end_command":
+	case "archive_command", "restore_command", "archive_cleanup_command", "recovery_end_command":
 		return true
 	}
-	for _, word := range []string{"password", "passphrase", "secret", "token"} {
+	for _, word := range []string{"passw", "passphrase", "secret", "token", "credential", "api_key", "conninfo"} {
 		if strings.Contains(name, word) {
 			return true
 		}

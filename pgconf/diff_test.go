@@ -170,6 +170,7 @@ func TestMayHoldSecret(t *testing.T) {
 		"primary_conninfo": true, "Primary_ConnInfo": true, "ssl_passphrase_command": true, "archive_command": true,
 		"restore_command": true, "archive_cleanup_command": true, "recovery_end_command": true, "x.api_token": true,
 		"x.secret": true, "my.Password": true,
+		"x.passwd": true, "x.credentials": true, "x.api_key": true, "primary_conninfo_": true, "x.conninfo": true,
 		"password_encryption": false, "port": false, "ssl_key_file": false, "": false,
 	} {
 		require.Equal(t, want, pgconf.MayHoldSecret(name), name)

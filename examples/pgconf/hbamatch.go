@@ -185,6 +185,7 @@ type hbaAdd struct {
 	writeFlag
 	Rule         []string `arg:"" help:"The record as it would stand in the file, in one argument or several."`
 	BeforeReject bool     `help:"Let it go before a rule that rejects some of its connections."`
+	Secrets      bool     `help:"Show the secrets that options hold in the diff, which is then a patch."`
 }
 
 // Run puts a record where it takes effect.
@@ -219,7 +220,11 @@ func (c *hbaAdd) Run(out *streams) error {
 	for _, note := range change.Notes {
 		fmt.Fprintf(out.Err, "%s: %s\n", note.Code, note.Text)
 	}
-	return c.finish(out, c.File, before, f.Bytes(), f.Diff())
+	diff := f.DiffHiding()
+	if c.Secrets {
+		diff = f.Diff()
+	}
+	return c.finish(out, c.File, before, f.Bytes(), diff)
 }
 
 type hbaLint struct {

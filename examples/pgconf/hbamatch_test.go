@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -117,6 +118,17 @@ func TestHBAAdd(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "host    shop            app             10.0.0.0/8              scram-sha-256\ninclude more.conf\n", string(b))
 	}
+}
+
+func TestHBAAddHidesSecrets(t *testing.T) {
+	files := map[string]string{"f": "host a b 1.2.3.4/32 radius radiusservers=1.2.3.4 radiussecrets=sesame\n"}
+	rule := []string{"add", "DIR/f", "host c d 1.2.3.4/32 ldap ldapserver=x ldapbasedn=y ldapbindpasswd=sesame"}
+	code, out, errOut := runHBA(t, files, rule...)
+	require.Zero(t, code, errOut)
+	require.NotContains(t, out+errOut, "sesame")
+	require.Equal(t, 2, strings.Count(out, "=***\n"))
+	_, out, _ = runHBA(t, files, append(rule, "--secrets")...)
+	require.Equal(t, 2, strings.Count(out, "=sesame\n"))
 }
 
 func TestHBALint(t *testing.T) {

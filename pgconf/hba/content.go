@@ -155,8 +155,45 @@ func (c *content) cut(at int) int {
 	return len(c.pieces)
 }
 
-// diff is empty if the text is the original.
-func (c *content) diff() string {
+func asIs(text string) string { return text }
+
+// hideSecrets cuts each line behind the first name of an option that holds a secret, in comments too, and the lines that it is
+// continued in. The number of lines stays.
+func hideSecrets(text string) string {
+	var b strings.Builder
+	continued := false
+	for raw := range strings.Lines(text) {
+		line := strings.TrimRight(raw, "\r\n")
+		end := raw[len(line):]
+		at := secretAt(line)
+		if continued {
+			at = 0
+		}
+		continued = at >= 0 && strings.HasSuffix(line, `\`)
+		if at >= 0 {
+			line = line[:at] + "***"
+		}
+		b.WriteString(line + end)
+	}
+	return b.String()
+}
+
+// secretAt returns where to cut a line that names a secret option: behind the name and its =. Else it is -1.
+func secretAt(line string) int {
+	start, end := len(line), -1
+	for _, name := range secretOptions {
+		if at := strings.Index(line, name); at >= 0 && at < start {
+			start, end = at, at+len(name)
+		}
+	}
+	if end >= 0 && strings.HasPrefix(line[end:], "=") {
+		end++
+	}
+	return end
+}
+
+// diff is empty if the text is the original. show says how a text, which begins and ends with a line, is shown.
+func (c *content) diff(show func(text string) string) string {
 	if c.text == c.original {
 		return ""
 	}
@@ -164,11 +201,11 @@ func (c *content) diff() string {
 	for _, p := range c.pieces {
 		switch p.state {
 		case kept:
-			d.Keep(p.text)
+			d.Keep(show(p.text))
 		case removed:
-			d.Remove(p.text)
+			d.Remove(show(p.text))
 		case added:
-			d.Add(p.text)
+			d.Add(show(p.text))
 		}
 	}
 	return d.String()

@@ -35,8 +35,13 @@ func (f *File) insert(at int, r Record) error {
 }
 
 // Diff returns what the edits since Parse changed, as a unified diff with the name given to Parse as the name of both
-// files. It is "" if the content is what was parsed. Secrets that options hold are shown, in changed lines and those around them.
-func (f *File) Diff() string { return f.content.diff() }
+// files. It is "" if the content is what was parsed. Secrets that options hold are shown, in changed lines and those around them:
+// see [File.DiffHiding].
+func (f *File) Diff() string { return f.content.diff(asIs) }
+
+// DiffHiding is [File.Diff] for people to look at: behind the name of an option that holds a secret (ldapbindpasswd, radiussecrets)
+// the rest of the line is shown as ***, in comments and lines that are not valid too. The result is no patch any more.
+func (f *File) DiffHiding() string { return f.content.diff(hideSecrets) }
 
 // splice replaces whole lines by others.
 func (f *File) splice(from, to int, text string) {

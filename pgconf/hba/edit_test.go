@@ -140,6 +140,21 @@ func TestDiff(t *testing.T) {
 	require.Empty(t, f.Diff())
 }
 
+func TestDiffHiding(t *testing.T) {
+	f, err := hba.ParseFor("f", []byte("host a b 1.2.3.4/32 ldap ldapserver=x ldapbasedn=y ldapbindpasswd=\"sesame x\" # sesame\r\n"+
+		"host a b 1.2.3.4/32 radius radiusservers=1.2.3.4 \"radiussecrets=sesame\"\n# ldapbindpasswd = sesame\nlocal a b trust\n"+
+		"host a b 1.2.3.4/32 ldap ldapserver=x ldapbasedn=y ldapbindpasswd=\\\nsesame\n"), 17)
+	require.NoError(t, err)
+	require.NoError(t, f.Remove(4))
+	require.NoError(t, f.InsertBefore(2, f.Records()[0]))
+	require.Equal(t, "--- f\n+++ f\n@@ -1,6 +1,6 @@\n"+
+		" host a b 1.2.3.4/32 ldap ldapserver=x ldapbasedn=y ldapbindpasswd=***\r\n"+
+		"+host    a               b               1.2.3.4/32              ldap ldapserver=x ldapbasedn=y \"ldapbindpasswd=***\n"+
+		" host a b 1.2.3.4/32 radius radiusservers=1.2.3.4 \"radiussecrets=***\n # ldapbindpasswd***\n-local a b trust\n"+
+		" host a b 1.2.3.4/32 ldap ldapserver=x ldapbasedn=y ldapbindpasswd=***\n ***\n", f.DiffHiding())
+	require.Contains(t, f.Diff(), "sesame x")
+}
+
 func TestAppendOwnsItsCopy(t *testing.T) {
 	f := hba.New("f")
 	r := replicator("10.0.0.2/32")

@@ -160,7 +160,7 @@ func (f *IdentFile) insert(at int, m Mapping) error {
 }
 
 // Diff returns what the edits since ParseIdent changed, as [File.Diff] does.
-func (f *IdentFile) Diff() string { return f.content.diff() }
+func (f *IdentFile) Diff() string { return f.content.diff(asIs) }
 
 // parseMapping makes a mapping of the columns of a line, as parse_ident_line in hba.c does. Columns after the third do not count.
 // load says that @files have been expanded.

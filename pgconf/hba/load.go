@@ -43,6 +43,9 @@ type emitLine func(file string, line *logicalLine, c *columns, err *lineError)
 // load reads the first file. The error says why it cannot be read.
 func (l *loader) load(name string) error {
 	b, err := fs.ReadFile(l.fsys, inFS(name))
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return &fs.PathError{Op: p.Op, Path: name, Err: p.Err} // the name that the caller knows
+	}
 	if err != nil {
 		return err
 	}
@@ -132,9 +135,9 @@ func (l *loader) includeDir(file string, name word, emit emitLine) *lineError {
 		return errorAt(name.start, "the name of the folder is empty")
 	}
 	dir := resolve(file, name.text)
-	names, err := confFiles(l.fsys, dir)
-	if err != nil {
-		return errorAt(name.start, cannotRead(dir, err))
+	names, problem := confFiles(l.fsys, dir)
+	if problem != "" {
+		return errorAt(name.start, problem)
 	}
 	var first *lineError
 	for _, n := range names {
@@ -148,13 +151,12 @@ func (l *loader) includeDir(file string, name word, emit emitLine) *lineError {
 	return first
 }
 
-// confFiles returns what include_dir reads of a folder, as GetConfFilesInDir in the server does.
-func confFiles(fsys fs.FS, dir string) ([]string, error) {
+// confFiles returns what include_dir reads of a folder, as GetConfFilesInDir in the server does, or what is wrong with it.
+func confFiles(fsys fs.FS, dir string) (names []string, problem string) {
 	entries, err := fs.ReadDir(fsys, inFS(dir))
 	if err != nil {
-		return nil, err
+		return nil, cannotRead(dir, err)
 	}
-	var names []string
 	for _, e := range entries {
 		name := e.Name()
 		if len(name) < len("a.conf") || name[0] == '.' || !strings.HasSuffix(name, ".conf") {
@@ -163,13 +165,13 @@ func confFiles(fsys fs.FS, dir string) ([]string, error) {
 		full := path.Join(dir, name)
 		info, err := fs.Stat(fsys, inFS(full))
 		if err != nil {
-			return nil, err
+			return nil, cannotRead(full, err)
 		}
 		if !info.IsDir() {
 			names = append(names, full)
 		}
 	}
-	return names, nil
+	return names, ""
 }
 
 // read returns the text of a file that another one names, or what is wrong with it. missing says whether it is only not there.

@@ -97,6 +97,21 @@ func ExampleFile_Diff() {
 	// +host    all             all             ::1/128                 md5
 }
 
+func ExampleFile_DiffHiding() {
+	f, err := hba.Parse("pg_hba.conf", []byte("host all all 10.0.0.0/8 radius radiusservers=10.0.0.9 radiussecrets=sesame\n"))
+	fmt.Println(err)
+	fmt.Println(f.Append(hba.Record{Type: hba.Local, Databases: []hba.Token{hba.All}, Users: []hba.Token{hba.All}, Method: hba.Peer}))
+	fmt.Print(f.DiffHiding())
+	// Output:
+	// <nil>
+	// <nil>
+	// --- pg_hba.conf
+	// +++ pg_hba.conf
+	// @@ -1 +1,2 @@
+	//  host all all 10.0.0.0/8 radius radiusservers=10.0.0.9 radiussecrets=***
+	// +local   all             all                                     peer
+}
+
 func ExampleFile_Records() {
 	f, _ := hba.Parse("pg_hba.conf", []byte(sample))
 	for _, r := range f.Records() {

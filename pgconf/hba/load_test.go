@@ -1,6 +1,7 @@
 package hba_test
 
 import (
+	"io/fs"
 	"testing"
 	"testing/fstest"
 
@@ -62,4 +63,18 @@ func TestLoadDepth(t *testing.T) {
 		}
 		require.ErrorContains(t, err, want, name)
 	}
+}
+
+// An error names the file that is to blame, not the folder that it is in.
+func TestLoadDirWithBrokenLink(t *testing.T) {
+	fsys := fstest.MapFS{
+		"pg_hba.conf":  {Data: []byte("include_dir d\nlocal all all peer\n")},
+		"d/a.conf":     {Data: []byte("nowhere"), Mode: fs.ModeSymlink | 0o777},
+		"d/other.conf": {Data: []byte("local a a trust\n")},
+	}
+	_, err := hba.Load(fsys, "/pg_hba.conf", 17)
+	require.EqualError(t, err, "/pg_hba.conf:1:13: cannot read /d/a.conf: file does not exist")
+	_, err = hba.Load(fsys, "/x.conf", 17)
+	require.EqualError(t, err, "open /x.conf: file does not exist")
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }

@@ -115,8 +115,11 @@ func (o Option) String() string {
 	return o.Name + "=" + o.Value
 }
 
+// secretOptions hold passwords. One that another begins with comes behind it.
+var secretOptions = []string{"ldapbindpasswd", "radiussecrets", "radiussecret"}
+
 func (o Option) isSecret() bool {
-	return o.Name == "ldapbindpasswd" || o.Name == "radiussecret" || o.Name == "radiussecrets"
+	return slices.Contains(secretOptions, o.Name)
 }
 
 // GoString returns String, for %#v.
