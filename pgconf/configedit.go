@@ -134,7 +134,7 @@ func (c *Config) edit(names []string, change func(name string, f *File) error, c
 		for _, name := range names {
 			s := c.read(name)
 			if s.tree == nil {
-				return fmt.Errorf("%s: %w", name, s.err)
+				return fmt.Errorf("%s: %w", name, cause(s.err))
 			}
 			before[s.tree] = s.tree.copied()
 			if err := change(name, s.tree); err != nil {

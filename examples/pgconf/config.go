@@ -74,7 +74,7 @@ type setting struct {
 // Run prints what wins, also if files have errors.
 func (g *getCommand) Run(out *streams) error {
 	c, err := g.load(g.File)
-	if c == nil {
+	if c == nil || c.File(c.Main()) == nil {
 		return err
 	}
 	found := []setting{}
@@ -113,7 +113,7 @@ type configEdit struct {
 // edit loads a configuration, changes it, and shows or writes the result.
 func (e *configEdit) edit(out *streams, main string, names []string, change func(c *pgconf.Config) error) error {
 	c, err := e.load(main)
-	if c == nil {
+	if c == nil || c.File(c.Main()) == nil {
 		return err
 	}
 	if err != nil {
@@ -126,7 +126,12 @@ func (e *configEdit) edit(out *streams, main string, names []string, change func
 			}
 		}
 	}
-	if err := change(c); err != nil {
+	err = change(c)
+	var overruled *pgconf.OverruledError
+	if errors.As(err, &overruled) && overruled.Origin == pgconf.FromAutoConf {
+		return fmt.Errorf("%w (--reset removes it)", err)
+	}
+	if err != nil {
 		return err
 	}
 	return e.finishAll(out, c)

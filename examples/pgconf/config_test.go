@@ -199,6 +199,33 @@ func TestWriteNotOver(t *testing.T) {
 	require.Equal(t, "2", f.read(t, "ab"))
 }
 
+// A link stays a link: the file that it leads to is written.
+func TestWriteThroughLink(t *testing.T) {
+	f := newFolder(t, map[string]string{"shared/pg.conf": "work_mem = 1MB\r\nport = 1"})
+	require.NoError(t, os.Symlink("shared/pg.conf", filepath.Join(string(f), "postgresql.conf")))
+	code, _, errOut := f.run(t, "set", "--write", "DIR/postgresql.conf", "work_mem=2MB")
+	require.Zero(t, code, errOut)
+	require.Equal(t, "DIR/shared/pg.conf: written\n", errOut)
+	require.Equal(t, "work_mem = 2MB\r\nport = 1", f.read(t, "shared/pg.conf"))
+	to, err := os.Readlink(filepath.Join(string(f), "postgresql.conf"))
+	require.NoError(t, err)
+	require.Equal(t, "shared/pg.conf", to)
+}
+
+// There is nothing to say about parameters of a file that nobody can read; it is named as the user knows it.
+func TestNoMainFile(t *testing.T) {
+	f := newFolder(t, nil)
+	for _, args := range [][]string{{"get", "DIR/x", "port"}, {"set", "DIR/x", "port=1"}, {"unset", "DIR/x", "port"}} {
+		code, out, errOut := f.run(t, args...)
+		require.Equal(t, exitFailed, code)
+		require.Empty(t, out)
+		require.Equal(t, "pgconf: DIR/x: cannot read the file: no such file or directory\n", errOut)
+	}
+	code, _, errOut := f.run(t, "hba", "list", "DIR/x")
+	require.Equal(t, exitFailed, code)
+	require.Equal(t, "pgconf: open DIR/x: no such file or directory\n", errOut)
+}
+
 func TestCheck(t *testing.T) {
 	f := debian(t)
 	code, out, errOut := f.run(t, "check", debianMain)

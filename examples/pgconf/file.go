@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
 )
@@ -27,6 +28,9 @@ func (w writeFlag) finish(out *streams, path string, before, after []byte, diff 
 	if !w.Write {
 		_, err := io.WriteString(out.Out, diff)
 		return err
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // the link stays
 	}
 	now, err := os.ReadFile(path)
 	if err != nil && !(before == nil && errors.Is(err, fs.ErrNotExist)) {
