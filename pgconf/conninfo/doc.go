@@ -40,6 +40,7 @@
 //   - Only Text, URI, JDBC, Get, and the Password and Text of a [PassEntry], Lookup, and Bytes of the files give a secret away.
 //     Every other way to print a value (fmt with any verb, log/slog, encoding/json), and every error, does not:
 //     ******** stands for it, as in pg_stat_wal_receiver. [Info.Redacted] does that in the other forms.
+//     A port that is no number and a host or dbname with an @ are hidden too: a password that is not percent-encoded ends there.
 //   - The files keep every byte that no edit touched. [Passfile.Lookup] and [ServiceFile.Lookup] find what libpq finds.
 //
 // # Where it differs

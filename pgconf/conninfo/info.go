@@ -135,10 +135,26 @@ func (i Info) render(value func(pair) string) string {
 const redacted = "********"
 
 func (p pair) shown() string {
-	if isSecret(p.key) && p.value != "" {
+	if p.value != "" && (isSecret(p.key) || p.misread()) {
 		return redacted
 	}
 	return p.value
+}
+
+// misread reports whether the value may be the rest of a password: libpq ends that of a URI at the first @, and takes user:password
+// for host:port if there is a / before the @.
+func (p pair) misread() bool {
+	switch p.key {
+	case "port":
+		return strings.Trim(p.value, "0123456789, \t\n\v\f\r+-") != ""
+	case "host":
+		return slices.ContainsFunc(strings.Split(p.value, ","), func(host string) bool {
+			return strings.Contains(host, "@") && host[0] != '@' && host[0] != '/' // those are sockets
+		})
+	case "dbname":
+		return strings.Contains(p.value, "@")
+	}
+	return false
 }
 
 // isSecret names the keywords that libpq itself hides (dispchar "*" in fe-connect.c), the SCRAM keys, and whatever else sounds

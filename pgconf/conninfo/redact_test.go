@@ -56,6 +56,25 @@ func TestInfoRedaction(t *testing.T) {
 	require.Equal(t, "password=''", new(conninfo.Info).With("password", "").String(), "an empty one is no secret, and worth seeing")
 }
 
+// A password in a URI that is not percent-encoded ends up elsewhere.
+func TestMisreadRedaction(t *testing.T) {
+	for _, s := range []string{
+		"postgresql://u:p@" + marker + "@h/db", "postgresql://u:" + marker + "/x@h/db", "postgresql://u:1/" + marker + "@h/db",
+		"postgresql://u:x@h1,h@" + marker + ":1/db", "postgresql://u:1" + marker + "/@h/db",
+	} {
+		info, err := conninfo.Parse(s)
+		require.NoError(t, err, s)
+		require.Contains(t, info.Text(), marker, s)
+		require.NotContains(t, info.String(), marker, s)
+		require.NotContains(t, info.Redacted().URI(), marker, s)
+	}
+	for _, s := range []string{"host=@abstract,/tmp/a@b port=1,,2 user=me@server", "port=' +5432 '"} {
+		info, err := conninfo.Parse(s)
+		require.NoError(t, err)
+		require.Equal(t, info.Text(), info.String())
+	}
+}
+
 func TestErrorRedaction(t *testing.T) {
 	for _, s := range []string{
 		"host=h password='" + marker, "host=h password=x " + marker, "host=h " + marker, marker, "password=''" + marker,
