@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/pgconf/guc"
 )
 
@@ -46,7 +47,25 @@ func (c *translateCommand) Run(out *streams) error {
 	if err := c.show(out, config, t, recovery); err != nil {
 		return err
 	}
+	if c.RecoveryConf != "" && c.To >= 12 {
+		warnReadable(out, config)
+	}
 	return report(out, done.Remarks)
+}
+
+// warnReadable warns if a password came from recovery.conf into a file that is open to all.
+func warnReadable(out *streams, config *pgconf.Config) {
+	s, _ := config.Get("primary_conninfo")
+	info, err := conninfo.Parse(s.Value)
+	if err != nil {
+		return
+	}
+	password, _ := info.Get("password")
+	stat, err := os.Stat(s.File)
+	if password != "" && err == nil && stat.Mode()&0o004 != 0 {
+		fmt.Fprintf(out.Err, "%s: warning: primary_conninfo has a password, and everybody on this machine can read the file; "+
+			"chmod o-r, or let primary_conninfo name a passfile\n", s.File)
+	}
 }
 
 // show finishes all files that the translation changed.

@@ -69,6 +69,20 @@ func TestTranslateWrites(t *testing.T) {
 	require.Equal(t, want, content(t, dir, "postgresql.conf"))
 }
 
+func TestTranslateWarnsOfReadablePassword(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"translate", "DIR/postgresql.conf", "--from", "9.6", "--to", "17", "--recovery-conf", "DIR/recovery.conf"}
+	_, _, errOut := runIn(t, dir, oldFiles, args...)
+	require.NotContains(t, errOut, "everybody")
+	require.NoError(t, os.Chmod(filepath.Join(dir, "postgresql.conf"), 0o644))
+	code, out, errOut := runIn(t, dir, nil, args...)
+	require.Zero(t, code)
+	require.Contains(t, errOut, "DIR/postgresql.conf: warning: primary_conninfo has a password, and everybody on this machine can read the file; ")
+	require.NotContains(t, out+errOut, "s3cr3t")
+	_, _, errOut = runIn(t, dir, map[string]string{"recovery.conf": "primary_conninfo = 'host=h passfile=/x'\n"}, args...)
+	require.NotContains(t, errOut, "everybody")
+}
+
 func TestTranslateRecoveryConfInPlace(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{"postgresql.conf": "port = 1\n", "recovery.conf": "restore_command = 'x'\npause_at_recovery_target = off\n"}
