@@ -1,16 +1,15 @@
 package pgconf_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/unified/unifiedtest"
 )
 
 func TestDiff(t *testing.T) {
@@ -63,7 +62,7 @@ func TestDiffPatches(t *testing.T) {
 		require.NoError(t, f.Comment("archive_command", "why"))
 		require.NoError(t, f.InsertAfter("max_connections", "my.own", "1"))
 		require.NoError(t, f.RemoveBlock("x"))
-		require.Equal(t, string(f.Bytes()), applyDiff(t, string(before), f.Diff()))
+		require.Equal(t, string(f.Bytes()), unifiedtest.Apply(t, string(before), f.Diff()))
 
 		for _, tool := range [][]string{{"patch", "-p0", "--fuzz=0", "--input"}, {"git", "apply", "-p0"}} {
 			if _, err := exec.LookPath(tool[0]); err != nil {
@@ -83,46 +82,6 @@ func TestDiffPatches(t *testing.T) {
 			require.Equal(t, string(f.Bytes()), string(got))
 		}
 	}
-}
-
-// applyDiff applies a diff, every line of which must be in its place.
-func applyDiff(t testing.TB, text, diff string) string {
-	t.Helper()
-	old := strings.SplitAfter(text, "\n")
-	lines := strings.SplitAfter(diff, "\n")
-	var b strings.Builder
-	at := 0
-	copyTo := func(end int) {
-		for ; at < end; at++ {
-			b.WriteString(old[at])
-		}
-	}
-	for i := 2; i < len(lines)-1; i++ {
-		line := lines[i]
-		if strings.HasPrefix(lines[i+1], `\`) {
-			line = strings.TrimSuffix(line, "\n")
-		}
-		switch mark := line[0]; mark {
-		case '@':
-			var start, count int
-			if n, _ := fmt.Sscanf(line, "@@ -%d,%d", &start, &count); n == 1 || count > 0 {
-				start--
-			}
-			copyTo(start)
-		case '+':
-			b.WriteString(line[1:])
-		case ' ', '-':
-			if at == len(old) || old[at] != line[1:] {
-				t.Fatalf("line %d is not what the diff says of %q:\n%s", at+1, text, diff)
-			}
-			if mark == ' ' {
-				b.WriteString(line[1:])
-			}
-			at++
-		}
-	}
-	copyTo(len(old))
-	return b.String()
 }
 
 func TestDiffHiding(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/unified/unifiedtest"
 )
 
 // TestHostile has texts that no server reads as anybody meant them: each is an error with its place, and every byte stays.
@@ -157,7 +158,7 @@ func TestBulkEdits(t *testing.T) {
 			require.Equal(t, value, got.Value)
 		}
 		want := string(f.Bytes())
-		require.Equal(t, want, applyDiff(t, string(text), f.Diff()))
+		require.Equal(t, want, unifiedtest.Apply(t, string(text), f.Diff()))
 		require.NoError(t, f.SetAll(values))
 		require.Equal(t, want, string(f.Bytes()))
 	})

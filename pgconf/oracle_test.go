@@ -13,6 +13,7 @@ import (
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/internal/oracle"
+	"github.com/understudy-ha/understudy/pgconf/internal/unified/unifiedtest"
 )
 
 // entry is what a server tells about a setting.
@@ -223,7 +224,7 @@ func TestOracleEdits(t *testing.T) {
 			require.NoError(t, edit())
 			j.compare(t, string(f.Bytes()))
 		}
-		require.Equal(t, string(f.Bytes()), applyDiff(t, string(own), f.Diff()))
+		require.Equal(t, string(f.Bytes()), unifiedtest.Apply(t, string(own), f.Diff()))
 		values["max_connections"], values["work_mem"] = "51", "1GB"
 		values["temp_buffers"], values["my.renamed"], values["my.other"] = "9MB", "a 'b' \\", "1"
 		delete(values, "port")

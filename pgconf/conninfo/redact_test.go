@@ -174,3 +174,11 @@ func TestRedacted(t *testing.T) {
 	require.NotContains(t, url+info.Redacted().Text(), marker)
 	require.Equal(t, info.String(), info.Redacted().Text())
 }
+
+// parseAll reads a string in every way and returns the errors.
+func parseAll(s string) []error {
+	_, err1 := conninfo.Parse(s)
+	_, err2 := conninfo.ParseFor(15, s)
+	_, err3 := conninfo.ParseJDBC(s)
+	return []error{err1, err2, err3}
+}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/understudy-ha/understudy/pgconf/role/verifier"
 )
@@ -60,25 +61,20 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// FuzzPrepare: what is prepared is prepared, in UTF-8 if it was before, and ASCII stays as it is.
-func FuzzPrepare(f *testing.F) {
-	for _, c := range prepared {
-		f.Add(c.password)
-	}
-	f.Fuzz(func(t *testing.T, password string) {
+// What is prepared is prepared, in UTF-8 if it was before, and ASCII stays as it is.
+func TestPrepareTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		password := anyText.Draw(t, "password")
 		once, err := verifier.Prepare(password)
 		if err != nil {
 			return
 		}
-		if utf8.ValidString(password) != utf8.ValidString(once) {
-			t.Fatalf("%q became %q", password, once)
+		require.Equal(t, utf8.ValidString(password), utf8.ValidString(once))
+		if len(password) == utf8.RuneCountInString(password) && utf8.ValidString(password) {
+			require.Equal(t, password, once)
 		}
-		if strings.ToValidUTF8(password, "") == password && len(password) == utf8.RuneCountInString(password) && once != password {
-			t.Fatalf("%q became %q", password, once)
-		}
-		twice, err := verifier.Prepare(once)
-		if err == nil && twice != once {
-			t.Fatalf("%q became %q and then %q", password, once, twice)
+		if twice, err := verifier.Prepare(once); err == nil {
+			require.Equal(t, once, twice)
 		}
 	})
 }

@@ -5,13 +5,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/understudy-ha/understudy/pgconf/role/verifier"
 )
@@ -133,43 +133,39 @@ func TestMatches_noIterations(t *testing.T) {
 	}
 }
 
-// FuzzVerifier: every password is refused, or has a verifier that this password fits and another does not.
-func FuzzVerifier(f *testing.F) {
-	for _, password := range []string{"pencil", "", " ", `it's "me"\ %100`, "é", "\x00", "\xff", strings.Repeat("~", 2000), "SCRAM-SHA-256$4096:a$b:c"} {
-		f.Add(password, "salt")
-	}
-	f.Fuzz(func(t *testing.T, password, salt string) {
+// Every password is refused, or has a verifier that this password fits and another does not.
+func TestVerifierFits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
 		const few = 2 // iterations
+		password, salt := anyText.Draw(t, "password"), anyText.Draw(t, "salt")
 		made, err := verifier.Scram(password, []byte(salt), few)
 		if err != nil {
-			if !errors.Is(err, verifier.ErrPassword) || made != "" {
-				t.Fatalf("%q, %v", made, err)
-			}
+			require.ErrorIs(t, err, verifier.ErrPassword)
+			require.Empty(t, made)
 			return
 		}
-		if !verifier.Matches(made, "", password) {
-			t.Fatal("the password does not fit its verifier")
+		require.True(t, verifier.Matches(made, "", password))
+		require.False(t, verifier.Matches(made, "", password+"x"))
+		require.False(t, strings.ContainsAny(made, `'"\`), "not safe between quotes")
+	})
+}
+
+// A text that is no verifier matches nothing, and none is a panic.
+func TestMatchesVerifiersOnly(t *testing.T) {
+	stored := rapid.Custom(func(t *rapid.T) string {
+		return rapid.SampledFrom([]string{"", "md5", "SCRAM-SHA-256$", "SCRAM-SHA-256$1:", "SCRAM-SHA-256$1:QQ==$", "SCRAM-SHA-256$1:QQ==$QQ==:"}).
+			Draw(t, "beginning") + rapid.StringMatching(`[A-Za-z0-9+/=:$]{0,50}`).Draw(t, "rest")
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		stored := stored.Draw(t, "stored")
+		if _, rest, ok := strings.Cut(stored, "$"); ok && len(rest) > 4 && strings.IndexByte(rest[:4], ':') < 0 {
+			return // many iterations take their time
 		}
-		if verifier.Matches(made, "", password+"x") {
-			t.Fatal("another password fits")
-		}
-		if strings.ContainsAny(made, `'"\`) {
-			t.Fatal("not safe between quotes")
+		if verifier.Matches(stored, anyText.Draw(t, "role"), anyText.Draw(t, "password")) {
+			require.True(t, form.MatchString(stored) || len(stored) == len("md5")+32, stored)
 		}
 	})
 }
 
-// FuzzMatches: a text that is no verifier matches nothing, and none is a panic.
-func FuzzMatches(f *testing.F) {
-	for _, stored := range []string{"", "md5", "SCRAM-SHA-256$", "SCRAM-SHA-256$1:", "SCRAM-SHA-256$1:QQ==$", "SCRAM-SHA-256$1:QQ==$QQ==:QQ=="} {
-		f.Add(stored, "role", "password")
-	}
-	f.Fuzz(func(t *testing.T, stored, role, password string) {
-		if _, rest, ok := strings.Cut(stored, "$"); ok && len(rest) > 4 && strings.IndexByte(rest[:4], ':') < 0 {
-			return // many iterations take their time
-		}
-		if verifier.Matches(stored, role, password) && !form.MatchString(stored) && len(stored) != len("md5")+32 {
-			t.Fatalf("%q matches", stored)
-		}
-	})
-}
+// anyText makes texts that are mostly UTF-8.
+var anyText = rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }))

@@ -1,4 +1,4 @@
-package pgconf_test
+package laws_test
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ func FuzzConfigSet(f *testing.F) {
 			size += len(text)
 			files[path] = &fstest.MapFile{Data: text}
 		}
-		if directives > 3 || size > 4096 {
+		if directives > 3 || size+len(name)+len(value) > longest {
 			return // loops are for TestLoadTooMuch
 		}
 		c, _ := pgconf.Load(files, "postgresql.conf", pgconf.Options{})

@@ -1,4 +1,4 @@
-package hba_test
+package laws_test
 
 import (
 	"bytes"
@@ -12,11 +12,11 @@ import (
 // FuzzEnsureRule: for any file and record that a server takes, EnsureRule makes the same call do nothing; it adds the record's
 // line or moves a line, and every other line stays as it is; RemoveRule leaves no record that means the same.
 func FuzzEnsureRule(f *testing.F) {
-	for _, v := range matchVectors {
-		f.Add([]byte(v.rule+"\nhost all all all md5\n"), []byte("host app web 10.0.0.0/8 scram-sha-256"), uint8(18), true)
-		f.Add([]byte("host all all all reject\r\n# \\\n"+v.rule), []byte(v.rule), uint8(14), false)
-	}
+	f.Add([]byte("host all all all reject\n# \\\nhost all all all md5\n"), []byte("host app web 10.0.0.0/8 scram-sha-256"), uint8(18), true)
 	f.Fuzz(func(t *testing.T, text, line []byte, n uint8, beforeReject bool) {
+		if len(text)+len(line) > longest {
+			return
+		}
 		major := pgconf.V9_0 + pgconf.Major(n)%(pgconf.Newest-pgconf.V9_0+1)
 		one, err := hba.ParseFor("record", line, major)
 		if err != nil || len(one.Records()) != 1 {
