@@ -301,13 +301,23 @@ func (s *stage) writeMore(ctx context.Context) error {
 		return err
 	}
 	_, _, gaps := s.client.ledger.copies()
-	if len(gaps) == 0 {
+	outage, ok := gapAround(gaps, s.clock.at(failover.Electing))
+	if !ok {
 		return errors.New("the client noticed no interruption although its master was killed")
 	}
-	longest := slices.MaxFunc(gaps, func(a, b gap) int { return int(a.to.Sub(a.from) - b.to.Sub(b.from)) })
-	s.report.Timings = s.clock.split(longest)
+	s.report.Timings = s.clock.split(outage)
 	s.emit(Event{Kind: KindTiming, Timing: &s.report.Timings})
 	return nil
+}
+
+// gapAround returns the time without writes that includes a moment. There can be others, longer ones as well: a commit that
+// takes too long on a slow machine counts as a broken connection, too.
+func gapAround(gaps []gap, at time.Time) (gap, bool) {
+	i := slices.IndexFunc(gaps, func(g gap) bool { return !g.from.After(at) && !g.to.Before(at) })
+	if i < 0 {
+		return gap{}, false
+	}
+	return gaps[i], true
 }
 
 // split divides the time without writes among the phases of the failover. A phase that ended only after the first write
