@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // ErrAlterSystem is matched by the error for an edit of postgresql.auto.conf that ALTER SYSTEM would refuse as well.
@@ -27,7 +29,7 @@ func (c *Config) AlterSystem(name, value string) error {
 		return err
 	}
 	switch {
-	case fold(name) == "data_directory":
+	case ascii.Lower(name) == "data_directory":
 		return fmt.Errorf("%w: %s tells where %s is, so it cannot stand in there", ErrAlterSystem, name, AutoConf)
 	case strings.IndexByte(value, '\n') >= 0:
 		return fmt.Errorf("%s: %w: the value holds a newline", name, ErrAlterSystem)
@@ -47,7 +49,7 @@ func (c *Config) AlterSystemReset(name string) error {
 		return err
 	}
 	file := path.Join(c.DataDir(), AutoConf)
-	if f := c.File(file); f == nil || f.find(fold(name)) < 0 {
+	if f := c.File(file); f == nil || f.find(ascii.Lower(name)) < 0 {
 		return nil
 	}
 	return c.rewriteAutoConf(name)
@@ -79,7 +81,7 @@ func (c *Config) rewriteAutoConf(name string, more ...string) error {
 		if set.IsInclude() {
 			return fmt.Errorf("%s:%d: %w: the line includes another file; remove it first", file, i+1, ErrAlterSystem)
 		}
-		if set.Name != fold(name) {
+		if set.Name != ascii.Lower(name) {
 			lines = append(lines, newLine(set.Spelling, set.Value))
 		}
 	}

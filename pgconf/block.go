@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // The lines around a managed block, each with the marker behind it.
@@ -82,10 +84,10 @@ func blockLines(settings []Setting) (names map[string]bool, texts []string, err 
 		if err := check(s.Name, s.Value); err != nil {
 			return nil, nil, err
 		}
-		if names[fold(s.Name)] {
+		if names[ascii.Lower(s.Name)] {
 			return nil, nil, fmt.Errorf("%w: %q is given twice", ErrName, s.Name)
 		}
-		names[fold(s.Name)] = true
+		names[ascii.Lower(s.Name)] = true
 		texts = append(texts, newLine(s.Name, s.Value))
 	}
 	return names, texts, nil

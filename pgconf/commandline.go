@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // CommandLine stands in Setting.File for a setting from the command line; its Line is then the number of the argument, from 1.
@@ -80,7 +82,7 @@ func (l *commandLine) refuse(at int, msg string) error {
 }
 
 func (l *commandLine) set(at int, name, value string) {
-	l.settings = append(l.settings, Setting{Name: fold(name), Spelling: name, Value: value, File: CommandLine, Line: at})
+	l.settings = append(l.settings, Setting{Name: ascii.Lower(name), Spelling: name, Value: value, File: CommandLine, Line: at})
 }
 
 func (l *commandLine) flag(at int, opt byte) error {

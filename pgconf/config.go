@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Origin says what kind of place a setting comes from. A later one overrules an earlier one.
@@ -69,7 +71,7 @@ func (c *Config) Args() []Setting { return slices.Clone(c.args) }
 // Get returns what wins for a parameter: the last argument of the command line or else the last entry. Names compare without
 // regard to the case of ASCII letters.
 func (c *Config) Get(name string) (EffectiveSetting, bool) {
-	s, ok := c.winners()[fold(name)]
+	s, ok := c.winners()[ascii.Lower(name)]
 	return s, ok
 }
 

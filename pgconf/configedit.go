@@ -6,6 +6,8 @@ import (
 	"maps"
 	"path"
 	"slices"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // ErrOverruled is matched by the error of an edit that would have no effect, since something overrules the file to edit. The error is an
@@ -57,7 +59,7 @@ func (c *Config) SetAll(values map[string]string) error {
 	return c.edit(slices.Sorted(maps.Keys(byFile)), func(name string, f *File) error { return f.SetAll(byFile[name]) }, func() error {
 		now := c.winners()
 		for name, value := range values {
-			if s := now[fold(name)]; s.Value != value || s.Line == 0 {
+			if s := now[ascii.Lower(name)]; s.Value != value || s.Line == 0 {
 				return &OverruledError{name, s.Setting, s.Origin}
 			}
 		}
@@ -72,7 +74,7 @@ func (c *Config) plan(values map[string]string) (map[string]map[string]string, e
 	now := c.winners()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		file := c.main
-		if s, ok := now[fold(name)]; ok {
+		if s, ok := now[ascii.Lower(name)]; ok {
 			if s.Value == values[name] {
 				continue
 			}
@@ -101,7 +103,7 @@ func (c *Config) Unset(names ...string) error {
 		if err := checkName(name); err != nil {
 			return err
 		}
-		s, ok := now[fold(name)]
+		s, ok := now[ascii.Lower(name)]
 		if !ok {
 			continue
 		}

@@ -3,6 +3,7 @@ package pgconf
 import (
 	"strings"
 
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 	"github.com/understudy-ha/understudy/pgconf/internal/unified"
 )
 
@@ -72,7 +73,7 @@ func hidden(raw string, hide func(name string) bool) string {
 	end := len(strings.TrimRight(raw, "\r\n"))
 	if _, bad := parseLine(raw); bad.msg == "" {
 		name := span(raw, at, nameBytes)
-		if at == name || !hide(fold(raw[at:name])) {
+		if at == name || !hide(ascii.Lower(raw[at:name])) {
 			return raw
 		}
 		at = len(raw) - len(strings.TrimLeft(raw[name:], " \t\r="))
@@ -87,7 +88,7 @@ func hidden(raw string, hide func(name string) bool) string {
 // and parameters with passw, passphrase, secret, token, credential, api_key or conninfo in the name, as extensions and typing
 // errors have. Its purpose is [File.DiffHiding]; it rather says yes once too often.
 func MayHoldSecret(name string) bool {
-	name = fold(name)
+	name = ascii.Lower(name)
 	switch name {
 	case "password_encryption":
 		return false

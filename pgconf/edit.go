@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Set makes value the one that wins for name in this file, touching one line:
@@ -39,15 +41,15 @@ func (f *File) SetAll(values map[string]string) error {
 		if err := check(name, values[name]); err != nil {
 			return err
 		}
-		if other, ok := spelled[fold(name)]; ok {
+		if other, ok := spelled[ascii.Lower(name)]; ok {
 			return sameParameter(other, name)
 		}
-		spelled[fold(name)] = name
-		goals[fold(name)] = newGoal(values[name])
+		spelled[ascii.Lower(name)] = name
+		goals[ascii.Lower(name)] = newGoal(values[name])
 	}
 	f.locateAll(goals)
 	for _, name := range names {
-		f.set(name, goals[fold(name)])
+		f.set(name, goals[ascii.Lower(name)])
 	}
 	return nil
 }
@@ -80,7 +82,7 @@ func (f *File) keepOld(i int, value string) int {
 	if a.value() == value {
 		return 0
 	}
-	name := fold(a.spelling())
+	name := ascii.Lower(a.spelling())
 	for up := i - 1; up >= 0 && f.lines[up].kind == lineCommented && f.isNamed(up, name); up-- {
 		if old := uncommented(f.raw(up)); old.nameEnd > 0 && old.value() == a.value() {
 			return 0
@@ -102,7 +104,7 @@ func (f *File) InsertAfter(anchor, name, value string) error {
 		return err
 	}
 	g := f.locate(name, value)
-	i, a := f.anchor(fold(anchor))
+	i, a := f.anchor(ascii.Lower(anchor))
 	if g.found() || i < 0 {
 		f.set(name, g)
 		return nil
@@ -141,7 +143,7 @@ func (f *File) Comment(name, remark string) error {
 		return err
 	}
 	remark = strings.TrimSpace(strings.Map(printable, remark))
-	name = fold(name)
+	name = ascii.Lower(name)
 	for i := range f.lines {
 		if f.lines[i].kind == lineSetting && f.isNamed(i, name) {
 			f.put(i, f.assignment(i).commented(remark))
@@ -170,7 +172,7 @@ func (f *File) Rename(old, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	from, to := fold(old), fold(name)
+	from, to := ascii.Lower(old), ascii.Lower(name)
 	if f.find(from) < 0 {
 		return nil
 	}
@@ -217,7 +219,7 @@ func checkName(name string) error {
 	if !isName(name) {
 		return nameError(name)
 	}
-	if isInclude(fold(name)) {
+	if isInclude(ascii.Lower(name)) {
 		return fmt.Errorf("%w: %q is a directive, of which there may be many; edit its line by hand", ErrName, name)
 	}
 	return nil

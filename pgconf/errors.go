@@ -43,15 +43,21 @@ type SyntaxErrors []*SyntaxError
 // at the same number.
 const MaxSyntaxErrors = 100
 
-// shownErrors bounds the text of a SyntaxErrors: more lines than this help nobody.
+// shownErrors bounds the text of a list of errors: more lines than this help nobody.
 const shownErrors = 10
 
 // Error returns one line for each of the first errors, and the number of the others.
-func (es SyntaxErrors) Error() string {
+func (es SyntaxErrors) Error() string { return textOf(es, "syntax errors") }
+
+// Unwrap returns the single errors, for [errors.As].
+func (es SyntaxErrors) Unwrap() []error { return asErrors(es) }
+
+// textOf returns one line for each of the first errors, and how many others of them there are.
+func textOf[E error](es []E, what string) string {
 	var b strings.Builder
 	for i, e := range es {
 		if i == shownErrors {
-			fmt.Fprintf(&b, "\nand %d more syntax errors", len(es)-i)
+			fmt.Fprintf(&b, "\nand %d more %s", len(es)-i, what)
 			break
 		}
 		if i > 0 {
@@ -62,8 +68,7 @@ func (es SyntaxErrors) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the single errors, for [errors.As].
-func (es SyntaxErrors) Unwrap() []error {
+func asErrors[E error](es []E) []error {
 	errs := make([]error, len(es))
 	for i, e := range es {
 		errs[i] = e

@@ -3,6 +3,8 @@ package pgconf
 import (
 	"math"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // File is the content of one configuration file: every byte of it, and the settings in it. Make one with [Parse] or
@@ -150,7 +152,7 @@ func (f *File) settings(from, to int) []Setting {
 // Get returns the setting that wins for a name, which is the last one in the file. Names compare without regard to the
 // case of ASCII letters.
 func (f *File) Get(name string) (Setting, bool) {
-	i := f.find(fold(name))
+	i := f.find(ascii.Lower(name))
 	if i < 0 {
 		return Setting{}, false
 	}
@@ -160,7 +162,7 @@ func (f *File) Get(name string) (Setting, bool) {
 func (f *File) setting(i int) Setting {
 	a := f.assignment(i)
 	spelling := a.spelling()
-	return Setting{Name: fold(spelling), Spelling: spelling, Value: a.value(), File: f.name, Line: i + 1, Col: a.nameAt + 1}
+	return Setting{Name: ascii.Lower(spelling), Spelling: spelling, Value: a.value(), File: f.name, Line: i + 1, Col: a.nameAt + 1}
 }
 
 // find returns the index of the winning line for a folded name, or -1.
@@ -212,33 +214,12 @@ func nameStart(raw string) int {
 	return at
 }
 
-// fold lower-cases ASCII letters and leaves all other bytes alone, as the server compares names.
-func fold(name string) string {
-	for i := range len(name) {
-		if 'A' <= name[i] && name[i] <= 'Z' {
-			b := []byte(name)
-			for ; i < len(b); i++ {
-				b[i] = lower(b[i])
-			}
-			return string(b)
-		}
-	}
-	return name
-}
-
-// isFolded reports whether fold(name) is folded, which is as long.
+// isFolded reports whether ascii.Lower(name) is folded, which is as long.
 func isFolded(name, folded string) bool {
 	for i := range len(name) {
-		if lower(name[i]) != folded[i] {
+		if ascii.LowerByte(name[i]) != folded[i] {
 			return false
 		}
 	}
 	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return c
 }

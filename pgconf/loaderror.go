@@ -71,29 +71,10 @@ type LoadErrors []*LoadError
 const maxProblems = 1000
 
 // Error returns one line for each of the first problems, and the number of the others.
-func (ps LoadErrors) Error() string {
-	var b strings.Builder
-	for i, p := range ps {
-		if i == shownErrors {
-			fmt.Fprintf(&b, "\nand %d more problems", len(ps)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(p.Error())
-	}
-	return b.String()
-}
+func (ps LoadErrors) Error() string { return textOf(ps, "problems") }
 
 // Unwrap returns the single problems, for [errors.As].
-func (ps LoadErrors) Unwrap() []error {
-	errs := make([]error, len(ps))
-	for i, p := range ps {
-		errs[i] = p
-	}
-	return errs
-}
+func (ps LoadErrors) Unwrap() []error { return asErrors(ps) }
 
 func (ps LoadErrors) err() error {
 	if len(ps) == 0 {

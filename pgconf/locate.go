@@ -1,5 +1,7 @@
 package pgconf
 
+import "github.com/understudy-ha/understudy/pgconf/internal/ascii"
+
 // goal is a value that a name is to get, and where the file has that name.
 type goal struct {
 	value     string
@@ -16,7 +18,7 @@ func (g *goal) found() bool { return g.set >= 0 || g.commented >= 0 }
 // locate finds one name.
 func (f *File) locate(name, value string) *goal {
 	g := newGoal(value)
-	name = fold(name)
+	name = ascii.Lower(name)
 	f.search(1, func(i int) *goal {
 		if f.isNamed(i, name) {
 			return g
@@ -29,7 +31,7 @@ func (f *File) locate(name, value string) *goal {
 
 // locateAll finds folded names.
 func (f *File) locateAll(goals map[string]*goal) {
-	f.search(len(goals), func(i int) *goal { return goals[fold(f.nameOf(i))] })
+	f.search(len(goals), func(i int) *goal { return goals[ascii.Lower(f.nameOf(i))] })
 	for _, g := range goals {
 		g.decide()
 	}

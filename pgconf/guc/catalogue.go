@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // catalogueText is made by internal/gen. Its columns are those of pg_settings.
@@ -45,7 +46,7 @@ var catalogue = sync.OnceValue(decode)
 func decode() *catalog {
 	c := &catalog{entries: map[string][]entry{}, aliases: map[string]alias{}}
 	for _, f := range table(catalogueText) {
-		name := fold(f[0])
+		name := ascii.Lower(f[0])
 		if len(c.names) == 0 || c.names[len(c.names)-1] != name {
 			c.names = append(c.names, name)
 		}
@@ -142,7 +143,7 @@ func must[T ~uint8](names []string, name string) T {
 
 // find returns what is known of a parameter in a major, or nil. The name may be in any case and an alias.
 func (c *catalog) find(name string, m pgconf.Major) *entry {
-	name = fold(name)
+	name = ascii.Lower(name)
 	if a, ok := c.aliases[name]; ok && m >= a.first {
 		name = a.name
 	}

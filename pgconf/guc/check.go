@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // check is a rule of one parameter, as the check hooks of the server have them. It returns what the server makes of the value.
@@ -153,7 +155,7 @@ func wordList(words ...string) check {
 			return v, err
 		}
 		for _, name := range names {
-			if !slices.Contains(words, fold(name)) {
+			if !slices.Contains(words, ascii.Lower(name)) {
 				return v, ruleError("takes a list of " + strings.Join(words, ", "))
 			}
 		}
@@ -175,7 +177,7 @@ func logConnections(p Param, v Value) (Value, error) {
 		return v, nil
 	}
 	booleans := []string{"on", "off", "true", "false", "yes", "no", "1", "0"}
-	if names, _ := SplitNames(p.Major, v.text); len(names) == 1 && slices.Contains(booleans, fold(names[0])) {
+	if names, _ := SplitNames(p.Major, v.text); len(names) == 1 && slices.Contains(booleans, ascii.Lower(names[0])) {
 		return v, nil
 	}
 	return wordList("receipt", "authentication", "authorization", "setup_durations", "all")(p, v)
@@ -195,7 +197,7 @@ func dateStyle(p Param, v Value) (Value, error) {
 		*place = word
 	}
 	for _, name := range names {
-		switch name = fold(name); {
+		switch name = ascii.Lower(name); {
 		case name == "iso":
 			set(&style, "ISO")
 		case name == "sql":

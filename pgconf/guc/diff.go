@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Difference is a parameter for which two configurations mean different values.
@@ -99,9 +100,9 @@ func valuesOf(all []pgconf.Setting, m pgconf.Major) *values {
 // key is the folded name of the parameter that a name stands for.
 func key(m pgconf.Major, name string) string {
 	if p, ok := Lookup(m, name); ok {
-		return fold(p.Name)
+		return ascii.Lower(p.Name)
 	}
-	return fold(name)
+	return ascii.Lower(name)
 }
 
 func (v *values) has(key string) bool { _, ok := v.lines[key]; return ok }

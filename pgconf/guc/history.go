@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // fatesText is hand-made: what became of parameters that are gone.
@@ -59,7 +60,7 @@ func FateOf(name string, m pgconf.Major) (Fate, bool) {
 	if catalogue().find(name, m) != nil {
 		return Fate{}, false
 	}
-	list := fates()[fold(name)]
+	list := fates()[ascii.Lower(name)]
 	for i := len(list) - 1; i >= 0; i-- {
 		if list[i].Major <= m {
 			return list[i], true
@@ -88,7 +89,7 @@ type Change struct {
 // HistoryOf returns the life of a parameter, by its name in any case. Names that are only known as another name for a
 // parameter have none of their own.
 func HistoryOf(name string) (History, bool) {
-	list := catalogue().entries[fold(name)]
+	list := catalogue().entries[ascii.Lower(name)]
 	if len(list) == 0 {
 		return History{}, false
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // maxIdentifier is the length in bytes to which servers cut identifiers and file names of lists.
@@ -83,7 +84,7 @@ func (s *listScanner) name() (string, bool) {
 	if s.folders {
 		name = strings.TrimRight(name, s.blanks)
 	} else {
-		name = fold(name)
+		name = ascii.Lower(name)
 	}
 	return name, name != ""
 }

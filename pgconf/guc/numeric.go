@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 const maxReal = math.MaxFloat64
@@ -138,7 +139,7 @@ func cDigits(s string) (base int, digits, rest string) {
 // hold, be it too large or too small.
 func cFloat(s string) (f float64, rest string, err error) {
 	sign, t := cutSign(strings.TrimLeft(s, cSpace))
-	if len(t) >= 3 && fold(t[:3]) == "inf" {
+	if len(t) >= 3 && ascii.Lower(t[:3]) == "inf" {
 		return 0, s, errRange
 	}
 	number, rest, zero := cutFloat(t)

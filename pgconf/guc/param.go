@@ -2,9 +2,9 @@ package guc
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Param is what one major knows about a parameter: a row of its pg_settings. Its slices are shared: read them only.
@@ -132,7 +132,7 @@ func Lookup(m pgconf.Major, name string) (Param, bool) {
 func Params(m pgconf.Major) []Param {
 	var all []Param
 	for _, name := range catalogue().names {
-		if p, ok := Lookup(m, name); ok && fold(p.Name) == name {
+		if p, ok := Lookup(m, name); ok && ascii.Lower(p.Name) == name {
 			all = append(all, p)
 		}
 	}
@@ -141,23 +141,9 @@ func Params(m pgconf.Major) []Param {
 
 // value finds an enum word, in any case.
 func (p Param) value(word string) (EnumValue, bool) {
-	i := slices.IndexFunc(p.Values, func(v EnumValue) bool { return fold(v.Name) == fold(word) })
+	i := slices.IndexFunc(p.Values, func(v EnumValue) bool { return ascii.Lower(v.Name) == ascii.Lower(word) })
 	if i < 0 {
 		return EnumValue{}, false
 	}
 	return p.Values[i], true
-}
-
-// fold lower-cases ASCII letters only.
-func fold(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) < 0 {
-		return s
-	}
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + ('a' - 'A')
-		}
-	}
-	return string(b)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Situation is what [Check] judges: the settings of one server and what is known of its surroundings. Whatever is not known
@@ -353,7 +354,7 @@ func (c *checker) wrongMajor() {
 	for _, s := range c.Settings {
 		_, elsewhere := HistoryOf(s.Name)
 		_, gone := FateOf(s.Name, c.Major)
-		_, recovery := recoveryConf[fold(s.Name)]
+		_, recovery := recoveryConf[ascii.Lower(s.Name)]
 		if _, ok := Lookup(c.Major, s.Name); ok || !elsewhere && !gone && !recovery {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // listening judges listen_addresses. The server warns of an address that it cannot use and goes on, unless none is left
@@ -45,7 +47,7 @@ func isAddress(s string) bool {
 
 func isLoopback(s string) bool {
 	a, err := netip.ParseAddr(s)
-	return err == nil && a.IsLoopback() || fold(s) == "localhost"
+	return err == nil && a.IsLoopback() || ascii.Lower(s) == "localhost"
 }
 
 func (c *checker) passwords() {

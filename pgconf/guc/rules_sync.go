@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 func (c *checker) syncNames() {
@@ -73,7 +75,7 @@ func (c *checker) syncKnown(name string, want SyncNames) {
 
 func containsFold(names []string, name string) bool {
 	for _, n := range names {
-		if fold(n) == fold(name) {
+		if ascii.Lower(n) == ascii.Lower(name) {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // SyncNames is what synchronous_standby_names says: which standbys a commit waits for. Its zero value is the empty setting,
@@ -23,7 +24,7 @@ type SyncNames struct {
 // Lists reports whether an entry matches a standby's application_name.
 func (s SyncNames) Lists(applicationName string) bool {
 	for _, name := range s.Names {
-		if name == "*" || fold(name) == fold(applicationName) {
+		if name == "*" || ascii.Lower(name) == ascii.Lower(applicationName) {
 			return true
 		}
 	}
@@ -53,7 +54,7 @@ func (s SyncNames) String() string {
 // quoteSyncName quotes all names but "*" and those in lower case that no major reads as something else.
 func quoteSyncName(name string) string {
 	word := spanOf(name, letters) > 0 && spanOf(name, letters+decimalDigits) == len(name)
-	if name == "*" || word && fold(name) == name && name != "any" && name != "first" {
+	if name == "*" || word && ascii.Lower(name) == name && name != "any" && name != "first" {
 		return name
 	}
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
@@ -134,7 +135,7 @@ func (x *syncScanner) setting() (s SyncNames, ok bool) {
 	x.next()
 	keyword := x.kind == syncKeyword
 	if keyword {
-		s.Quorum = fold(x.text) == "any"
+		s.Quorum = ascii.Lower(x.text) == "any"
 		x.next()
 	}
 	first, wasNumber := x.text, x.kind == syncNumber
@@ -206,7 +207,7 @@ func (x *syncScanner) next() {
 		x.take(syncNumber, spanOf(x.rest, decimalDigits))
 	case identifierLen(x.rest) > 0:
 		x.take(syncName, identifierLen(x.rest))
-		if word := fold(x.text); x.keywords && (word == "any" || word == "first") {
+		if word := ascii.Lower(x.text); x.keywords && (word == "any" || word == "first") {
 			x.kind = syncKeyword
 		}
 	default:

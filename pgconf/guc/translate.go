@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Translation rewrites the configuration of a server for another major.
@@ -173,7 +174,7 @@ func (t *translator) file(f *pgconf.File) {
 // overruled looks at a line that does not win but is read all the same: a server drops an overruled line unread only if the name is
 // spelled as in the line that overrules it.
 func (t *translator) overruled(s pgconf.Setting) {
-	if p, ok := Lookup(t.To, s.Name); !ok || fold(p.Name) != s.Name {
+	if p, ok := Lookup(t.To, s.Name); !ok || ascii.Lower(p.Name) != s.Name {
 		return // it gets the same name as the other line, or is commented out
 	}
 	if err := Validate(t.To, s.Name, s.Value); err != nil {
@@ -193,8 +194,8 @@ func (t *translator) setting(f *pgconf.File, s pgconf.Setting) {
 	p, ok := Lookup(t.To, s.Name)
 	old, before := Lookup(t.From, s.Name)
 	switch {
-	case ok && before && fold(old.Name) == s.Name && fold(p.Name) != s.Name:
-		t.rename(f, s, fold(p.Name), s.Value, "the server still takes the old name")
+	case ok && before && ascii.Lower(old.Name) == s.Name && ascii.Lower(p.Name) != s.Name:
+		t.rename(f, s, ascii.Lower(p.Name), s.Value, "the server still takes the old name")
 	case ok:
 		t.value(f, s)
 	case isCustom(s.Name):

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // changedDefault is a parameter that does something else in another major if it is not set.
@@ -27,7 +28,7 @@ func changedDefaults(from, to pgconf.Major) []changedDefault {
 	}
 	var all []changedDefault
 	for _, p := range Params(to) {
-		name := fold(p.Name)
+		name := ascii.Lower(p.Name)
 		before, ok := oldDefault(from, to, name)
 		after := p.shownDefault()
 		if !ok || before == after || p.Context == Internal || p.Hidden || p.Varies || slices.Contains(respelledDefaults, name) {
@@ -47,7 +48,7 @@ func changedDefaults(from, to pgconf.Major) []changedDefault {
 // the old major does not have under that name, or not in every build.
 func oldDefault(from, to pgconf.Major, name string) (string, bool) {
 	p, ok := Lookup(from, name)
-	if !ok || fold(p.Name) != name || p.Varies {
+	if !ok || ascii.Lower(p.Name) != name || p.Varies {
 		return "", false
 	}
 	text := p.shownDefault()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // change is what becomes of a value.
@@ -51,7 +52,7 @@ func isBool(value string) bool {
 }
 
 func turnWALLevel(t Translation, value string) change {
-	word := fold(value)
+	word := ascii.Lower(value)
 	switch {
 	case t.To >= pgconf.V9_6 && (word == "archive" || word == "hot_standby"):
 		return change{value: "replica", why: "9.6 made one level of archive and hot_standby"}
@@ -64,7 +65,7 @@ func turnWALLevel(t Translation, value string) change {
 }
 
 func turnPasswordEncryption(t Translation, value string) change {
-	word := fold(value)
+	word := ascii.Lower(value)
 	switch {
 	case t.To >= 10 && isTrue(value):
 		return change{value: "md5", why: "it names the kind of hash from 10 on; better still is scram-sha-256"}
@@ -82,7 +83,7 @@ func turnWALCompression(t Translation, value string) change {
 	switch {
 	case t.To >= 15 && isTrue(value):
 		return change{value: "pglz", why: "it names the method from 15 on; lz4 and zstd may do better"}
-	case t.To < 15 && !isBool(value) && fold(value) == "pglz":
+	case t.To < 15 && !isBool(value) && ascii.Lower(value) == "pglz":
 		return change{value: "on", why: "up to 14 there is no other method"}
 	case t.To < 15 && !isBool(value):
 		return change{value: "on", why: "up to 14 there is pglz only", severity: Warning}
@@ -91,14 +92,14 @@ func turnWALCompression(t Translation, value string) change {
 }
 
 func turnArchiveMode(t Translation, value string) change {
-	if t.To < pgconf.V9_5 && fold(value) == "always" {
+	if t.To < pgconf.V9_5 && ascii.Lower(value) == "always" {
 		return change{value: "on", why: "up to 9.4 a standby does not archive", severity: Warning}
 	}
 	return change{value: value}
 }
 
 func turnSynchronousCommit(t Translation, value string) change {
-	word := fold(value)
+	word := ascii.Lower(value)
 	if word == "remote_apply" && t.To < pgconf.V9_6 || word == "remote_write" && t.To < pgconf.V9_2 || word == "local" && t.To < pgconf.V9_1 {
 		return change{value: "on", why: fmt.Sprintf("PostgreSQL %s does not have that level", t.To), severity: Warning}
 	}
@@ -124,7 +125,7 @@ func turnOIDs(t Translation, value string) change {
 }
 
 func turnSharedMemory(t Translation, value string) change {
-	if t.To >= 12 && fold(value) == "none" {
+	if t.To >= 12 && ascii.Lower(value) == "none" {
 		return change{drop: true, why: "none is gone in 12; set max_parallel_workers = 0 for no parallel queries", severity: Warning}
 	}
 	return change{value: value}
@@ -193,7 +194,7 @@ func turnSyncNames(t Translation, value string) change {
 func means(m pgconf.Major, value string, list SyncNames) bool {
 	now, err := ParseSyncNames(m, value)
 	return err == nil && now.Quorum == list.Quorum && now.Num == list.Num &&
-		slices.EqualFunc(now.Names, list.Names, func(a, b string) bool { return fold(a) == fold(b) })
+		slices.EqualFunc(now.Names, list.Names, func(a, b string) bool { return ascii.Lower(a) == ascii.Lower(b) })
 }
 
 // convertValue turns the value of a parameter into that of the one in fate.To, forward or backward in time. The second
@@ -255,7 +256,7 @@ func pauseToAction(value string, forward bool) (string, string) {
 	case forward:
 		return "", "its value is no boolean"
 	}
-	switch fold(value) {
+	switch ascii.Lower(value) {
 	case "pause":
 		return "true", ""
 	case "promote":

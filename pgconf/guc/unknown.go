@@ -1,6 +1,9 @@
 package guc
 
-import "github.com/understudy-ha/understudy/pgconf"
+import (
+	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
+)
 
 // unknown returns the error for a name that a major does not have.
 func unknown(m pgconf.Major, name string) *UnknownError {
@@ -13,10 +16,10 @@ func unknown(m pgconf.Major, name string) *UnknownError {
 	if fate, ok := FateOf(name, m); ok {
 		e.Fate = &fate
 	}
-	since, ok := recoveryConf[fold(name)]
-	e.RecoveryConf = ok && since <= m && m < 12 && (m < pgconf.V9_5 || fold(name) != "pause_at_recovery_target")
+	since, ok := recoveryConf[ascii.Lower(name)]
+	e.RecoveryConf = ok && since <= m && m < 12 && (m < pgconf.V9_5 || ascii.Lower(name) != "pause_at_recovery_target")
 	if e.Since == 0 && e.Until == 0 && e.Fate == nil && !e.RecoveryConf {
-		e.Similar = similar(m, fold(name))
+		e.Similar = similar(m, ascii.Lower(name))
 	}
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // Value is what a server makes of the text of a value: 1GB, 1024MB and 131072 are the same value of shared_buffers. Values
@@ -129,7 +130,7 @@ func (p Param) Parse(value string) (Value, error) {
 	if err == nil && (p.Type == Int || p.Type == Real) && (v.number < p.Min || v.number > p.Max) {
 		err = errRange
 	}
-	if check := checks[fold(p.Name)]; err == nil && check != nil {
+	if check := checks[ascii.Lower(p.Name)]; err == nil && check != nil {
 		v, err = check(p, v)
 	}
 	if err != nil {
@@ -143,7 +144,7 @@ var octalModes = map[string]bool{"log_file_mode": true, "unix_socket_permissions
 
 // parseBool reads what parse_bool_with_len of the server accepts: any case, and unique prefixes of the words. True is 1.
 func parseBool(s string) (float64, error) {
-	s = fold(s)
+	s = ascii.Lower(s)
 	prefix := func(word string) bool { return s != "" && strings.HasPrefix(word, s) }
 	switch {
 	case prefix("true"), prefix("yes"), s == "on", s == "1":

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 type addrKind uint8
@@ -68,7 +69,7 @@ func parseAddress(text string, quoted bool, major pgconf.Major) (a address, prob
 	case !isIP && major < pgconf.V9_1:
 		return address{}, "not an IP address, and host names need PostgreSQL 9.1 or later"
 	case !isIP:
-		return address{kind: addrHost, text: lowerASCII(text)}, ""
+		return address{kind: addrHost, text: ascii.Lower(text)}, ""
 	case !hasLength:
 		return address{kind: addrBare, ip: ip, odd: odd}, ""
 	}
@@ -176,17 +177,4 @@ func lengthMask(n, width int) bits128 {
 		return bits128{^uint64(0) << (64 - n), 0}
 	}
 	return bits128{onesHi, ^uint64(0) << (128 - n)}
-}
-
-func lowerASCII(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) < 0 {
-		return s
-	}
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + ('a' - 'A')
-		}
-	}
-	return string(b)
 }

@@ -3,6 +3,8 @@ package hba
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // hostAnswer is what is known of the name of a client. It is looked up when the first rule with a host name needs it.
@@ -62,5 +64,5 @@ func hostMatches(pattern, name string) bool {
 	if strings.HasPrefix(pattern, ".") {
 		name = name[max(0, len(name)-len(pattern)):]
 	}
-	return pattern == lowerASCII(name)
+	return pattern == ascii.Lower(name)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 // IdentMaps are the mappings of a pg_ident.conf and of all files that it names, as a server of one major has them in memory. Make
@@ -125,7 +126,7 @@ func outcomeOf(matched bool) Outcome {
 
 func sameName(a, b string, fold bool) bool {
 	if fold {
-		return lowerASCII(a) == lowerASCII(b)
+		return ascii.Lower(a) == ascii.Lower(b)
 	}
 	return a == b
 }

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"net/netip"
 	"strings"
+
+	"github.com/understudy-ha/understudy/pgconf/internal/ascii"
 )
 
 func (b bits128) ones() int { return bits.OnesCount64(b.hi) + bits.OnesCount64(b.lo) }
@@ -37,7 +39,7 @@ func (a *address) plain() string {
 func (l *linter) host() {
 	r := l.rule
 	switch text := r.Address.Text(); {
-	case r.Address.Quoted() && isOneOf(text, All, SameHost, SameNet), isOneOf(lowerASCII(text), All, SameHost, SameNet):
+	case r.Address.Quoted() && isOneOf(text, All, SameHost, SameNet), isOneOf(ascii.Lower(text), All, SameHost, SameNet):
 		l.keyword("address", r.Address, []Token{All, SameHost, SameNet})
 	case isPlaceholder(text):
 	case strings.ContainsAny(text, "*%"):
