@@ -48,10 +48,13 @@ func (s *Server) Args() []string { return slices.Clone(s.args) }
 // Path returns the path of a file in the data directory.
 func (s *Server) Path(name string) string { return filepath.Join(s.Data, name) }
 
-// Write replaces a file in the data directory. The server must be able to read it.
+// Write replaces a file in the data directory. It belongs to whom the server runs as, who can read and write it.
 func (s *Server) Write(t testing.TB, name string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(s.Path(name), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := localpg.Owner(s.Path(name)); err != nil {
 		t.Fatal(err)
 	}
 }
