@@ -5,6 +5,7 @@ import (
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/guc"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 )
 
 // FuzzCanonical: the canonical form of a value is a value, and its own canonical form; Validate agrees with Parse.
@@ -16,7 +17,7 @@ func FuzzCanonical(f *testing.F) {
 	f.Add(uint8(15), uint16(300), "1.5GB")
 	f.Add(uint8(8), uint16(9), " 0x1F kB ")
 	f.Fuzz(func(t *testing.T, major uint8, which uint16, text string) {
-		if len(text) > longest {
+		if len(text) > laws.Longest {
 			return
 		}
 		m := pgconf.Oldest + pgconf.Major(major)%(pgconf.Newest-pgconf.Oldest+1)
@@ -43,7 +44,7 @@ func FuzzCanonical(f *testing.F) {
 func FuzzSyncNames(f *testing.F) {
 	f.Add(uint8(15), `ANY 2 (a, "b-c", *)`)
 	f.Fuzz(func(t *testing.T, major uint8, text string) {
-		if len(text) > longest {
+		if len(text) > laws.Longest {
 			return
 		}
 		m := pgconf.V9_1 + pgconf.Major(major)%(pgconf.Newest-pgconf.V9_1+1)

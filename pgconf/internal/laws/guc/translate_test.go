@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/guc"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 )
 
 // FuzzTranslate holds a translation of any bytes to its laws: the second time nothing changes; lines that are no settings stay and
@@ -14,7 +15,7 @@ import (
 func FuzzTranslate(f *testing.F) {
 	f.Add([]byte("# x\r\nwal_keep_segments 5#y\nWAL_KEEP_SEGMENTS=6\n\nbad line\nx='\n"), uint8(12), uint8(18))
 	f.Fuzz(func(t *testing.T, text []byte, from, to uint8) {
-		if len(text) > longest {
+		if len(text) > laws.Longest {
 			return
 		}
 		const majors = uint8(pgconf.Newest - pgconf.Oldest + 1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 )
 
 // some is a record that every major takes.
@@ -17,7 +18,7 @@ var some = hba.Record{Type: hba.Local, Databases: []hba.Token{hba.All}, Users: [
 func FuzzHBA(f *testing.F) {
 	f.Add([]byte("host a,b \"c d\" 10.0.0.1/8 md5 x=1 # c\r\n#\\"), uint8(15))
 	f.Fuzz(func(t *testing.T, b []byte, n uint8) {
-		if len(b) > longest {
+		if len(b) > laws.Longest {
 			return
 		}
 		major := pgconf.Oldest + pgconf.Major(n)%(pgconf.Newest-pgconf.Oldest+1)
@@ -94,7 +95,7 @@ func FuzzHBAEdit(f *testing.F) {
 	f.Add([]byte("m /^(.*)$ \\1 # c\n"), uint8(15), uint8(1))
 	mapping := hba.Mapping{Map: "m", SystemUser: "x", Role: hba.Name("a b")}
 	f.Fuzz(func(t *testing.T, b []byte, n, line uint8) {
-		if len(b) > longest {
+		if len(b) > laws.Longest {
 			return
 		}
 		major := pgconf.Oldest + pgconf.Major(n)%(pgconf.Newest-pgconf.Oldest+1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 )
 
 // FuzzEnsureRule: for any file and record that a server takes, EnsureRule makes the same call do nothing; it adds the record's
@@ -14,7 +15,7 @@ import (
 func FuzzEnsureRule(f *testing.F) {
 	f.Add([]byte("host all all all reject\n# \\\nhost all all all md5\n"), []byte("host app web 10.0.0.0/8 scram-sha-256"), uint8(18), true)
 	f.Fuzz(func(t *testing.T, text, line []byte, n uint8, beforeReject bool) {
-		if len(text)+len(line) > longest {
+		if len(text)+len(line) > laws.Longest {
 			return
 		}
 		major := pgconf.V9_0 + pgconf.Major(n)%(pgconf.Newest-pgconf.V9_0+1)

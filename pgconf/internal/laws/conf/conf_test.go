@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 	"github.com/understudy-ha/understudy/pgconf/internal/unified/unifiedtest"
 )
 
@@ -15,7 +16,7 @@ import (
 func FuzzParsePrint(f *testing.F) {
 	f.Add([]byte("a = 'x\x00y'\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > longest {
+		if len(b) > laws.Longest {
 			return
 		}
 		file, _ := pgconf.Parse("f", b)
@@ -80,7 +81,7 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("# BEGIN managed block m\n# END managed block m\na=1"), uint8(7), "a", "1")
 	f.Add([]byte("# END managed block m\n"), uint8(7), "a", "1")
 	f.Fuzz(func(t *testing.T, b []byte, which uint8, name, value string) {
-		if len(b)+len(name)+len(value) > longest {
+		if len(b)+len(name)+len(value) > laws.Longest {
 			return
 		}
 		v := verbs[int(which)%len(verbs)]

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 )
 
 // marker stands for a password.
@@ -17,7 +18,7 @@ func FuzzConninfo(f *testing.F) {
 	f.Add("postgresql://u:p@h:1,[::1]/d?sslmode=require", "a%b", uint8(14))
 	f.Add("jdbc:postgresql://h/d?user=u", "h", uint8(20))
 	f.Fuzz(func(t *testing.T, s, value string, at uint8) {
-		if len(s)+len(value) > longest {
+		if len(s)+len(value) > laws.Longest {
 			return
 		}
 		marked := s[:min(int(at), len(s))] + marker + s[min(int(at), len(s)):]
@@ -90,7 +91,7 @@ func rewritten(t *testing.T, info conninfo.Info) string {
 func FuzzPassfile(f *testing.F) {
 	f.Add("#\r\n", "::1", "*", `a\`, "#", `p:\:`)
 	f.Fuzz(func(t *testing.T, content, host, port, db, user, password string) {
-		if len(content)+len(host)+len(port)+len(db)+len(user)+len(password) > longest {
+		if len(content)+len(host)+len(port)+len(db)+len(user)+len(password) > laws.Longest {
 			return
 		}
 		file, _ := conninfo.ParsePassfile("f", []byte(content))
@@ -127,7 +128,7 @@ func FuzzPassfile(f *testing.F) {
 func FuzzServiceFile(f *testing.F) {
 	f.Add("[a]\nhost=h\n# c\n[b]\n", "a", "b", "x y")
 	f.Fuzz(func(t *testing.T, content, service, other, value string) {
-		if len(content)+len(service)+len(other)+len(value) > longest {
+		if len(content)+len(service)+len(other)+len(value) > laws.Longest {
 			return
 		}
 		file, err := conninfo.ParseServiceFile("f", []byte(content))

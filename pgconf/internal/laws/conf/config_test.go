@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/internal/laws"
 )
 
 // FuzzConfigSet: after Set, Get returns the value, and so it does after the changed files have been loaded again; a second Set changes
@@ -25,7 +26,7 @@ func FuzzConfigSet(f *testing.F) {
 			size += len(text)
 			files[path] = &fstest.MapFile{Data: text}
 		}
-		if directives > 3 || size+len(name)+len(value) > longest {
+		if directives > 3 || size+len(name)+len(value) > laws.Longest {
 			return // loops are for TestLoadTooMuch
 		}
 		c, _ := pgconf.Load(files, "postgresql.conf", pgconf.Options{})
