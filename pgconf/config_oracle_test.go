@@ -74,9 +74,7 @@ func TestOracleAlterSystem(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		j := newJudge(t, s)
 		const file = "postgresql.auto.conf"
-		original, err := os.ReadFile(s.Path(file))
-		require.NoError(t, err)
-		t.Cleanup(func() { s.Write(t, file, original) })
+		s.Keep(t, file)
 		start := "# mine\n\nprimary_slot_name=a1 # of mine\nWORK_MEM = 1MB\n  jit_above_cost 5\nlog_line_prefix = 'x\\ty''z'"
 		if s.Major < 11 {
 			start = strings.ReplaceAll(start, "jit_above_cost", "cpu_tuple_cost")

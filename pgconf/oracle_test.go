@@ -53,9 +53,7 @@ func newJudge(t *testing.T, s *oracle.Server) *judge {
 	conn, err := pgx.Connect(t.Context(), s.Conninfo())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(t.Context()) })
-	original, err := os.ReadFile(s.Path("postgresql.conf"))
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Write(t, "postgresql.conf", original) })
+	s.Keep(t, "postgresql.conf")
 	return &judge{s, conn, s.Path("postgresql.conf")}
 }
 

@@ -53,9 +53,7 @@ func TestOracleIdentMatch(t *testing.T) {
 	require.NoError(t, err)
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		j := newJudge(t, s)
-		original, err := os.ReadFile(s.Path("pg_ident.conf"))
-		require.NoError(t, err)
-		t.Cleanup(func() { s.Write(t, "pg_ident.conf", original) })
+		s.Keep(t, "pg_ident.conf")
 		s.Write(t, "pg_hba.conf", []byte("local all "+oracle.User+" trust\nlocal all all peer map=m\n"))
 		fill := func(text string) string {
 			text = strings.ReplaceAll(text, "SYS", me.Username)

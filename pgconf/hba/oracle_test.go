@@ -2,13 +2,10 @@ package hba_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -28,9 +25,7 @@ func newJudge(t *testing.T, s *oracle.Server) *judge {
 	conn, err := pgx.Connect(t.Context(), s.Conninfo())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	original, err := os.ReadFile(s.Path("pg_hba.conf"))
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Write(t, "pg_hba.conf", original) })
+	s.Keep(t, "pg_hba.conf")
 	return &judge{s, conn}
 }
 
@@ -157,30 +152,7 @@ func TestOracleNames(t *testing.T) {
 // reload makes the server load its files, and waits until it has.
 func (j *judge) reload(t *testing.T) {
 	t.Helper()
-	before, err := j.loadTime(t)
-	require.NoError(t, err)
-	_, err = j.conn.Exec(t.Context(), "select pg_reload_conf()")
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		// A new session knows the postmaster's time, which it takes before it loads pg_hba.conf; the next one waits for that.
-		now, err := j.loadTime(t)
-		if err != nil || !now.After(before) {
-			return false
-		}
-		_, err = j.loadTime(t)
-		return err == nil
-	}, 30*time.Second, 20*time.Millisecond)
-}
-
-// loadTime returns when the postmaster last read its configuration, as a new session knows it.
-func (j *judge) loadTime(t *testing.T) (at time.Time, err error) {
-	t.Helper()
-	c, err := pgx.Connect(t.Context(), j.server.Conninfo())
-	if err != nil {
-		return at, err
-	}
-	err = c.QueryRow(t.Context(), "select pg_conf_load_time()").Scan(&at)
-	return at, errors.Join(err, c.Close(t.Context()))
+	require.NoError(t, j.server.Reload())
 }
 
 // letsIn reports whether a connection is let in. Anything but "no pg_hba.conf entry" counts as a failure of the test.

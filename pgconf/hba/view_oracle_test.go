@@ -40,11 +40,7 @@ func newViewJudge(t *testing.T, s *oracle.Server) *viewJudge {
 	conn, err := pgx.Connect(t.Context(), s.Conninfo())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	for _, name := range []string{"pg_hba.conf", "pg_ident.conf"} {
-		original, err := os.ReadFile(s.Path(name))
-		require.NoError(t, err)
-		t.Cleanup(func() { s.Write(t, name, original) })
-	}
+	s.Keep(t, "pg_hba.conf", "pg_ident.conf")
 	j := &viewJudge{server: s, major: pgconf.Major(s.Major), conn: conn}
 	j.enableSSL(t)
 	return j

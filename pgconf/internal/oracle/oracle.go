@@ -59,6 +59,28 @@ func (s *Server) Write(t testing.TB, name string, content []byte) {
 	}
 }
 
+// Keep puts files in the data directory back when the test has ended, and waits until the server has read them again: a later test
+// finds the server as it was. What a test makes after Keep is cleaned up before.
+func (s *Server) Keep(t testing.TB, names ...string) {
+	t.Helper()
+	contents := map[string][]byte{}
+	for _, name := range names {
+		content, err := os.ReadFile(s.Path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents[name] = content
+	}
+	t.Cleanup(func() {
+		for name, content := range contents {
+			s.Write(t, name, content)
+		}
+		if err := s.Reload(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // pool starts a server of a major on first use, and keeps it until the tests of the package have run.
 type pool struct {
 	servers map[int]*Server
@@ -212,6 +234,39 @@ func (s *Server) waitReady() error {
 		case <-tick.C:
 		}
 	}
+}
+
+// Reload makes the server read its files, and waits until it has and lets the superuser in.
+func (s *Server) Reload() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	began := time.Now()
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		loaded, err := s.loaded(ctx)
+		if err == nil && loaded.After(began) {
+			return s.waitReady() // the postmaster takes that time before it reads pg_hba.conf; a further session comes after it
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("server does not read its files again: %w", errors.Join(err, ctx.Err()))
+		case <-tick.C:
+		}
+	}
+}
+
+// loaded returns when the server last read its files, as a new session knows it.
+func (s *Server) loaded(ctx context.Context) (at time.Time, err error) {
+	conn, err := pgx.Connect(ctx, s.Conninfo())
+	if err != nil {
+		return at, err
+	}
+	err = conn.QueryRow(ctx, "select pg_conf_load_time()").Scan(&at)
+	return at, errors.Join(err, conn.Close(ctx))
 }
 
 // Psql returns the path of an installed psql, the newest: libpq's word on a server of any major. Without one, the test is skipped, or
