@@ -135,6 +135,14 @@ func (o *overlay) Open(name string) (fs.File, error) {
 	return o.FS.Open(name)
 }
 
+// Stat looks at the other files, without opening them.
+func (o *overlay) Stat(name string) (fs.FileInfo, error) {
+	if o.FS == nil || name == o.name {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: errNoFS}
+	}
+	return fs.Stat(o.FS, name)
+}
+
 var errNoFS = errors.New("no file system was given to find it in")
 
 // ReadFile reads any file.

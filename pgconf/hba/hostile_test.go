@@ -108,6 +108,23 @@ func TestLoadSymlinkLoop(t *testing.T) {
 	require.Len(t, rs.All(), 1)
 }
 
+// Reading a pipe or a device might never end.
+func TestLoadPipe(t *testing.T) {
+	fsys := fstest.MapFS{
+		"p": {Mode: fs.ModeNamedPipe}, "d": {Mode: fs.ModeDevice | fs.ModeCharDevice},
+		"f": {Data: []byte("include p\nlocal @d all trust\nlocal all all trust\n")},
+	}
+	_, err := hba.Load(fsys, "p", 18)
+	var path *fs.PathError
+	require.ErrorAs(t, err, &path)
+	require.Equal(t, "p", path.Path)
+	rs, err := hba.Load(fsys, "f", 18)
+	var all pgconf.SyntaxErrors
+	require.ErrorAs(t, err, &all)
+	require.Len(t, all, 2)
+	require.Len(t, rs.All(), 1)
+}
+
 func TestLoadNoRule(t *testing.T) {
 	for _, text := range []string{"", "# x\n", "include h"} {
 		_, err := hba.Load(files("f", text, "h", ""), "f", 18)

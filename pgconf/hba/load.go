@@ -42,7 +42,7 @@ type emitLine func(file string, line *logicalLine, c *columns, err *lineError)
 
 // load reads the first file. The error says why it cannot be read.
 func (l *loader) load(name string) error {
-	b, err := fs.ReadFile(l.fsys, inFS(name))
+	b, err := l.readFile(name)
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		return &fs.PathError{Op: p.Op, Path: name, Err: p.Err} // the name that the caller knows
 	}
@@ -51,6 +51,16 @@ func (l *loader) load(name string) error {
 	}
 	l.tokenize(name, string(b), l.emit)
 	return nil
+}
+
+// errNotRegular is the error for a pipe or a device: reading it might never end.
+var errNotRegular = errors.New("is not a regular file")
+
+func (l *loader) readFile(name string) ([]byte, error) {
+	if info, err := fs.Stat(l.fsys, inFS(name)); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, &fs.PathError{Op: "read", Path: inFS(name), Err: errNotRegular}
+	}
+	return fs.ReadFile(l.fsys, inFS(name))
 }
 
 // inFS returns the name under which a file system knows a file.
@@ -190,7 +200,7 @@ func (l *loader) read(name string) (text, problem string, missing bool) {
 		l.stopped = true
 		return "", "cannot read " + name + ": the files that are read here name each other too often", false
 	}
-	b, err := fs.ReadFile(l.fsys, inFS(name))
+	b, err := l.readFile(name)
 	if err != nil {
 		return "", cannotRead(name, err), errors.Is(err, fs.ErrNotExist)
 	}
