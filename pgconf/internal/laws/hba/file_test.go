@@ -2,6 +2,7 @@ package laws_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // some is a record that every major takes.
-var some = hba.Record{Type: hba.Local, Databases: []hba.Token{hba.All}, Users: []hba.Token{hba.All}, Method: hba.Trust}
+var some = hba.Record{Type: hba.Local, Databases: []hba.Token{"some"}, Users: []hba.Token{hba.All}, Method: hba.Trust}
 
 // FuzzHBA: parse then print is identity; every record that was read, written and read again is the same; a record
 // that is appended is found at the end, and nothing else has changed.
@@ -102,13 +103,16 @@ func FuzzHBAEdit(f *testing.F) {
 		file, err := hba.ParseFor("f", b, major)
 		checkLoad(t, b, file, err, major)
 		had := file.Records()
+		if slices.ContainsFunc(had, some.Equal) {
+			return // which of them was inserted cannot be told
+		}
 		if file.InsertBefore(int(line), some) == nil {
 			records := file.Records()
 			if len(records) != len(had)+1 {
 				t.Fatalf("%q became %q", b, file.Bytes())
 			}
 			i := 0
-			for i < len(had) && had[i].Line == records[i].Line && records[i].Equal(had[i]) && !had[i].Equal(some) {
+			for i < len(had) && had[i].Line == records[i].Line && records[i].Equal(had[i]) {
 				i++
 			}
 			if !records[i].Equal(some) {
@@ -121,6 +125,9 @@ func FuzzHBAEdit(f *testing.F) {
 			t.Fatalf("got %q, want %q", ident.Bytes(), b)
 		}
 		before := ident.Mappings()
+		if slices.ContainsFunc(before, mapping.Equal) {
+			return
+		}
 		if ident.InsertBefore(int(line), mapping) == nil {
 			mappings := ident.Mappings()
 			i := 0
