@@ -60,6 +60,7 @@
 //
 //   - A NUL byte is an error wherever it stands; a server ignores the rest of the line.
 //   - A folder in the place of a file is an error; most servers read nothing instead, with a line in their log. So is a pipe or a device.
+//   - A line with more than 1,048,576 values, those of its @files among them, is an error; a server has memory for more.
 //   - Files that name each other over and over are given up at some point; a server of 10 to 15 runs out of files or memory.
 //   - After a line that is too long, servers before 14 count the rest of it as further lines.
 //   - For a wrong value of clientcert or clientname some servers show a row without values and without an error. Here it has one.

@@ -108,6 +108,30 @@ func TestLoadSymlinkLoop(t *testing.T) {
 	require.Len(t, rs.All(), 1)
 }
 
+// A list takes memory, and there is a bound to it.
+func TestLoadManyValues(t *testing.T) {
+	const most = 1 << 20
+	list := strings.Repeat("a,", most-3)
+	for name, c := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"most": {"local " + list + "a all trust\n", false}, "one_less": {"local " + list[2:] + "a all trust\n", true},
+		"in_a_file": {"local @l all trust\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs, err := hba.Load(files("f", c.text+"local all all trust\n", "l", list+"a,a,a,a"), "f", 18)
+			if c.ok {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, ":1:")
+			require.ErrorContains(t, err, "more than 1048576 values")
+			require.Len(t, rs.All(), 1)
+		})
+	}
+}
+
 // Reading a pipe or a device might never end.
 func TestLoadPipe(t *testing.T) {
 	fsys := fstest.MapFS{

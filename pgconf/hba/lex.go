@@ -1,6 +1,7 @@
 package hba
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/understudy-ha/understudy/pgconf"
@@ -95,6 +96,17 @@ type columns struct {
 
 func (c *columns) reset() { c.words, c.ends, c.next = c.words[:0], c.ends[:0], 0 }
 
+// maxWords bounds what a line may hold, with what its @files do: each word takes many times its length of memory.
+const maxWords = 1 << 20
+
+func (c *columns) add(w word) *lineError {
+	if len(c.words) == maxWords {
+		return errorAt(w.start, "more than "+strconv.Itoa(maxWords)+" values in one line; split it into several")
+	}
+	c.words = append(c.words, w)
+	return nil
+}
+
 // close ends a column, unless no word has been added since the last one.
 func (c *columns) close() {
 	if n := len(c.ends); len(c.words) > 0 && (n == 0 || c.ends[n-1] < len(c.words)) {
@@ -135,7 +147,9 @@ func (c *columns) split(s string, major pgconf.Major, expand func(c *columns, w 
 				return err
 			}
 		default:
-			c.words = append(c.words, w)
+			if err := c.add(w); err != nil {
+				return err
+			}
 		}
 		if !w.comma {
 			c.close()

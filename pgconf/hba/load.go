@@ -114,7 +114,9 @@ func (l *loader) expand(file string, c *columns, w word) *lineError {
 		default:
 			for _, word := range inner.words {
 				word.start = w.start
-				c.words = append(c.words, word)
+				if first = c.add(word); first != nil {
+					return
+				}
 			}
 		}
 	})
