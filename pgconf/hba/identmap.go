@@ -59,14 +59,7 @@ func (m *IdentMaps) All() []IdentRule { return slices.Clone(m.rules) }
 func (m *IdentMaps) View() []Row {
 	rows := make([]Row, len(m.entries))
 	for i, e := range m.entries {
-		var row Row
-		if m.major >= viewFilesSince {
-			row = append(row, Column{"map_number", nil}, Column{"file_name", e.file})
-			if e.rule >= 0 {
-				row[0].Value = e.rule + 1
-			}
-		}
-		row = append(row, Column{"line_number", e.line})
+		row := beginRow(m.major, "map_number", e.rule, e.file, e.line)
 		if e.rule >= 0 {
 			r := &m.rules[e.rule]
 			row = append(row, Column{"map_name", r.Map.Text()}, Column{"sys_name", r.SystemUser.Text()}, Column{"pg_username", r.Role.Text()},

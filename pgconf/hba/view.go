@@ -67,17 +67,22 @@ func (rs *Rules) ViewSecrets() []Row {
 // viewFilesSince is the major from which the views show the file.
 const viewFilesSince = 16
 
+// beginRow returns the columns that say where an entry stands. The number of its rule is negative for an error.
+func beginRow(major pgconf.Major, number string, rule int, file string, line int) Row {
+	var row Row
+	if major >= viewFilesSince {
+		row = append(row, Column{number, nil}, Column{"file_name", file})
+		if rule >= 0 {
+			row[0].Value = rule + 1
+		}
+	}
+	return append(row, Column{"line_number", line})
+}
+
 func (rs *Rules) view(show func(Option) string) []Row {
 	rows := make([]Row, len(rs.entries))
 	for i, e := range rs.entries {
-		var row Row
-		if rs.major >= viewFilesSince {
-			row = append(row, Column{"rule_number", nil}, Column{"file_name", e.file})
-			if e.rule >= 0 {
-				row[0].Value = e.rule + 1
-			}
-		}
-		row = append(row, Column{"line_number", e.line})
+		row := beginRow(rs.major, "rule_number", e.rule, e.file, e.line)
 		if e.rule >= 0 {
 			row = append(row, rs.rules[e.rule].columns(rs.major, show)...)
 			row = append(row, Column{"error", nil})
