@@ -94,6 +94,7 @@ var pgxOther = []string{
 // logged, never shows the password.
 func TestOracleLogin(t *testing.T) {
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
+		before := readLog(t, s) // with statements of other tests, whose text the server logs with its warnings about md5
 		super := strictServer(t, s)
 		for name, password := range passwords() {
 			thorough := s.Major == localpg.MaxMajor || s.Major == localpg.MinMajor
@@ -130,12 +131,21 @@ func TestOracleLogin(t *testing.T) {
 				require.Equal(t, "probe", strings.TrimSpace(string(out)))
 			})
 		}
-		log, err := os.ReadFile(filepath.Join(s.Socket, "log"))
-		require.NoError(t, err)
-		require.Contains(t, string(log), "alter role probe password 'SCRAM-SHA-256$4096:", "the log shows statements")
-		require.NotContains(t, string(log), "marker")
-		require.NotContains(t, string(log), "mar'ker")
+		log := strings.TrimPrefix(readLog(t, s), before)
+		require.True(t, strings.Contains(log, "alter role probe password 'SCRAM-SHA-256$4096:"), "the log shows statements")
+		for _, secret := range []string{"marker", "mar'ker"} {
+			for line := range strings.Lines(log) {
+				require.NotContains(t, line, secret)
+			}
+		}
 	})
+}
+
+func readLog(t *testing.T, s *oracle.Server) string {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(s.Socket, "log"))
+	require.NoError(t, err)
+	return string(log)
 }
 
 // What the server makes of a password itself matches the password.
