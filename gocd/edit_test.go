@@ -160,6 +160,19 @@ func TestInspectWrapper(t *testing.T) {
 	}
 }
 
+// The wrapper drops control characters from a value, so they hide no definition from an edit.
+func TestEditWrapperControlCharacter(t *testing.T) {
+	after, err := gocd.Edit("wrapper.conf", []byte("wrapper.java.additional.3=-Dgo.ser\x01ver.mode=standby\n#\n"), gocd.Primary(), gocd.Options{})
+	require.NoError(t, err)
+	require.Equal(t, "#\n", string(after))
+}
+
+// A definition that a variable puts together is not edited: the error says where it is.
+func TestEditWrapperDefinedByVariable(t *testing.T) {
+	_, err := gocd.Edit("wrapper.conf", []byte("set.A=er.mode\nwrapper.java.additional.3=-Dgo.serv%A%=x\n"), gocd.Primary(), gocd.Options{})
+	require.EqualError(t, err, "wrapper.conf:2: go.server.mode is still set here, in a way that is not edited; remove that by hand")
+}
+
 // A here-document holds text: what looks like an assignment there is not edited.
 func TestEditHereDocument(t *testing.T) {
 	content := "cat >/dev/null <<E\nGO_SERVER_SYSTEM_PROPERTIES=\"-Dgo.server.mode=standby\"\nE\n"

@@ -220,6 +220,9 @@ func placeBlock(src []byte, blocks []block, cuts []splice, lines []string, eol s
 // missed is the error for an edit after which the file says r.
 func missed(r Report, t Target) *EditError {
 	e := &EditError{File: r.File, Why: fmt.Sprintf("after the edit the server would start as %s, not as %s", r.Mode, t.Mode())}
+	if r.Mode == ModePrimary && t.Mode() == ModePrimary {
+		e.Line, e.Why = r.ServerMode.Line, propServerMode+" is still set here, in a way that is not edited; remove that by hand"
+	}
 	for _, f := range r.Findings {
 		if f.Kind == KindUnknownVariable {
 			e.Line, e.Why = f.Line, f.Problem+"; "+f.Advice

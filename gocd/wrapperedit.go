@@ -50,10 +50,10 @@ func (f *wrapperFile) wrapperCuts(blocks []block) (cuts []splice, other int) {
 		}
 		_, numbered := line.index()
 		switch {
-		case numbered && onlyOurs(line.value):
+		case numbered && onlyOurs(line.wrapperValue()):
 			cuts = append(cuts, splice{line.span, ""})
 			gone[strings.ToLower(line.key)] = true
-		case mentionsOurs(line.value) && other == 0:
+		case mentionsOurs(line.wrapperValue()) && other == 0:
 			other = line.number
 			fallthrough
 		default:

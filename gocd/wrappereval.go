@@ -260,7 +260,7 @@ func (r *Report) inspectLines(f *wrapperFile) {
 		}
 		n, ok := line.index()
 		if !ok {
-			if line.key != "" && mentionsOurs(line.value) {
+			if line.key != "" && mentionsOurs(line.wrapperValue()) {
 				r.find(line.number, KindOtherDefinition, "names go.server.mode or bc.primary.url in a way that is not edited here",
 					"before setting the primary, remove that by hand")
 			}

@@ -81,18 +81,9 @@ func (f *Passfile) Lookup(host, port, database, user string) (password string, o
 	if database == "" || user == "" {
 		return "", false
 	}
+	wanted := passPattern{{text: host}, {text: port}, {text: database}, {text: user}}
 	for _, raw := range f.lines {
-		rest := chomp(raw)
-		if isPassComment(rest) || strings.IndexByte(rest, 0) >= 0 {
-			continue
-		}
-		matched := true
-		for _, want := range []string{host, port, database, user} {
-			if rest, matched = matchPassField(rest, want); !matched {
-				break
-			}
-		}
-		if matched {
+		if rest, ok := wanted.matchedBy(raw); ok {
 			password, _ = passFieldAt(rest, 0)
 			return password, true
 		}
@@ -137,12 +128,13 @@ func (f *Passfile) Ensure(e PassEntry) error {
 
 // place puts an entry with this text where it takes effect.
 func (f *Passfile) place(e PassEntry, text string) {
-	at := slices.IndexFunc(f.lines, func(raw string) bool { return passFields(raw).cover(e.pattern()) })
+	pattern := e.pattern()
+	at := slices.IndexFunc(f.lines, func(raw string) bool { _, ok := pattern.matchedBy(raw); return ok })
 	switch {
 	case at < 0:
 		at = len(f.lines)
 		f.insert(at, text)
-	case passFields(f.lines[at]) == e.pattern():
+	case passFields(f.lines[at]) == pattern:
 		if old, _, _ := parsePassEntry(chomp(f.lines[at])); old != e {
 			f.lines[at] = text + f.lines[at][len(chomp(f.lines[at])):]
 		}
@@ -151,7 +143,7 @@ func (f *Passfile) place(e PassEntry, text string) {
 	}
 	kept := f.lines[:at+1]
 	for _, raw := range f.lines[at+1:] {
-		if passFields(raw) != e.pattern() {
+		if passFields(raw) != pattern {
 			kept = append(kept, raw)
 		}
 	}
@@ -182,7 +174,7 @@ func (f *Passfile) Remove(e PassEntry) bool {
 	return len(f.lines) < before
 }
 
-// passPattern is what the first four fields of a line match. The zero value matches nothing.
+// passPattern is what the first four fields of a line stand for. The zero value is that of no line.
 type passPattern [4]passMatch
 
 type passMatch struct {
@@ -219,14 +211,25 @@ func passFields(raw string) (p passPattern) {
 	return p
 }
 
-// cover reports whether p matches all that o does.
-func (p passPattern) cover(o passPattern) bool {
-	for i := range p {
-		if !p[i].any && (p[i].text != o[i].text || p[i].text == "") {
-			return false
+// matchedBy reports whether a line is libpq's for all that p stands for, and returns what follows the line's fourth field. A colon
+// without backslash may be part of a name there: [ParsePassfile] rejects the line ::1:5432:a:b:c, and yet it gives host ::1 the
+// password c.
+func (p passPattern) matchedBy(raw string) (rest string, ok bool) {
+	rest = chomp(raw)
+	if isPassComment(rest) || strings.IndexByte(rest, 0) >= 0 {
+		return "", false
+	}
+	for _, m := range p {
+		if m.any {
+			rest, ok = strings.CutPrefix(rest, Any+":")
+		} else {
+			rest, ok = matchPassField(rest, m.text)
+		}
+		if !ok {
+			return "", false
 		}
 	}
-	return true
+	return rest, true
 }
 
 // ErrPassfileMode is matched by the error for a password file that libpq would ignore for its kind or permissions.

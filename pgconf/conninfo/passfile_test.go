@@ -124,6 +124,7 @@ func TestPassfileEnsure(t *testing.T) {
 		"literal_star":   {"\\*:1:d:u:x\n", "\\*:1:d:u:x\n*:1:d:u:p\n", entry("*", "1", "d", "u", "p")},
 		"bad_lines":      {"h:1:d:u\n:1:d:u:x\nh\x00:1:d:u:x\n", "h:1:d:u\n:1:d:u:x\nh\x00:1:d:u:x\nh:1:d:u:p\n", entry("h", "1", "d", "u", "p")},
 		"cut_password":   {"h:1:d:u:old:x\n", "h:1:d:u:p\n", entry("h", "1", "d", "u", "p")},
+		"bare_colons":    {"::1:1:d:u:x\n", "\\:\\:1:1:d:u:p\n::1:1:d:u:x\n", entry("::1", "1", "d", "u", "p")},
 		"escapes":        {"\\:\\:1:1:d:u:x\n", "\\:\\:1:1:d:u:p\\:\n", entry("::1", "1", "d", "u", "p:")},
 	} {
 		t.Run(name, func(t *testing.T) {
