@@ -30,6 +30,7 @@ var standardOnly = map[string]string{
 	"pgconf/hba":           "as pgconf",
 	"pgconf/conninfo":      "as pgconf",
 	"recovery":             "settings and judgements are values; the base backup client will be a package of its own",
+	"recovery/datadir":     "leaf values and readers for everyone",
 	"walarchive":           "archive_command starts for every segment and must start fast; stores bring their own clients",
 	"walarchive/wal":       "leaf values for everyone",
 	"walarchive/store/dir": "the store that needs nothing",
@@ -52,18 +53,19 @@ var mayImport = map[string][]string{
 	"pgconf/internal":     {"internal/localpg"}, // for tests
 	"walarchive/wal":      {},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
-	"recovery":            {"pgconf/...", "walarchive/wal", "internal/atomicfile"},
+	"recovery":            {"pgconf/...", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
+	"recovery/datadir":    {"pgconf", "walarchive/wal"},
 	"topology":            {"pgconf/...", "walarchive/wal"},
 	"topology/host":       {"topology/host/...", "internal/atomicfile"},
-	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery", "walarchive/wal"},
+	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery/...", "walarchive/wal"},
 	"topology/pgprobe":    {"topology", "pgconf/...", "walarchive/wal"},
-	"topology/internal":   {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery", "internal/localpg"}, // for tests
+	"topology/internal":   {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery/...", "internal/localpg"}, // for tests
 	"failover":            {"topology", "walarchive/wal"},
 	"gocd":                {"internal/atomicfile"},
 	"examples": {
-		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery", "pgconf/...",
+		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
-	"examples/pgconf": {"pgconf/...", "recovery", "internal/atomicfile"},
+	"examples/pgconf": {"pgconf/...", "recovery/...", "internal/atomicfile"},
 }
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.

@@ -34,12 +34,11 @@
 //
 // recovery.done, the signal files of 12 beside an 11, and settings of a primary's former life as a standby do no harm.
 //
-// # What a data directory holds
+// # Who may follow
 //
-// [ReadControl] reads global/pg_control without any PostgreSQL tool: system identifier, state, timeline, positions. Its
-// checksum is verified; a torn or foreign file is an error. [Judge] takes the control data of a returning server and the
-// history of the primary it shall follow, and says whether it may follow as it is, must be rewound, or must be cloned, and why.
-// What is not proven counts as diverged; what it takes on trust is listed there.
+// [Judge] takes the control data of a returning server (package recovery/datadir reads it) and the history of the primary it
+// shall follow, and says whether it may follow as it is, must be rewound, or must be cloned, and why. What is not proven
+// counts as diverged; what it takes on trust is listed there.
 //
 // # What it does not do
 //

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -93,42 +93,16 @@ func ExampleApply() {
 	// /data/recovery.signal: it asks for recovery to a target, would outlive standby.signal and act at the first restart after a promotion: if that recovery is not wanted any more, remove it
 }
 
-func ExampleParseControl() {
-	content, err := os.ReadFile("testdata/control/17_promoted_killed.bin")
-	if err != nil {
-		panic(err)
-	}
-	c, err := recovery.ParseControl("pg_control", content)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Printf("%s, on timeline %d, last checkpoint %v on timeline %d\n", c.State, c.Timeline(), c.Checkpoint, c.CheckpointTimeline)
-
-	content[33] ^= 1
-	_, err = recovery.ParseControl("pg_control", content)
-	fmt.Println(err)
-	// Output:
-	// in production, on timeline 2, last checkpoint 0/749308 on timeline 1
-	// pg_control: checksum is 97A43EEF but the file says C3D9C660: it is damaged or was being written
-}
-
-func ExampleReadControl() {
-	_, err := recovery.ReadControl("/nonexistent")
-	fmt.Println(err)
-	// Output:
-	// read control file: open /nonexistent/global/pg_control: no such file or directory
-}
-
 func ExampleJudge() {
 	history, err := wal.ParseHistory(2, []byte("1\t0/5000148\tno recovery target specified\n"))
 	if err != nil {
 		panic(err)
 	}
 	primary := recovery.Leader{SystemID: 7574928734098123456, History: history, Position: 0x6000000}
-	old := recovery.Returning{CanRewind: true, Control: recovery.Control{
-		SystemID: 7574928734098123456, State: recovery.StateShutDown, Checkpoint: 0x50000D0, CheckpointTimeline: 1, DataChecksums: true,
+	old := recovery.Returning{CanRewind: true, Control: datadir.Control{
+		SystemID: 7574928734098123456, State: datadir.StateShutDown, Checkpoint: 0x50000D0, CheckpointTimeline: 1, DataChecksums: true,
 	}}
-	for _, state := range []recovery.State{recovery.StateShutDown, recovery.StateInProduction} {
+	for _, state := range []datadir.State{datadir.StateShutDown, datadir.StateInProduction} {
 		old.Control.State = state
 		j := recovery.Judge(old, primary)
 		fmt.Printf("%s: %s\n", j.Verdict, j.Reason)

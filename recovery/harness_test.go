@@ -22,6 +22,7 @@ import (
 	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 )
 
 // world is a folder of servers that the unprivileged user owns; it is also the folder of their sockets.
@@ -267,9 +268,9 @@ func (s *server) apply(cfg recovery.Config) {
 	require.NoError(s.w.t, recovery.Apply(s.w.t.Context(), s, s.data, s.w.Major, cfg))
 }
 
-func (s *server) control() recovery.Control {
+func (s *server) control() datadir.Control {
 	s.w.t.Helper()
-	c, err := recovery.ReadControl(s.data)
+	c, err := datadir.ReadControl(s.data)
 	require.NoError(s.w.t, err)
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -20,7 +21,7 @@ const (
 // Returning is what is known of a stopped server that shall become a standby.
 type Returning struct {
 	// Control is its control data, read while it was stopped.
-	Control Control
+	Control datadir.Control
 
 	// History is the history of Control.Timeline() from the server's own pg_wal. It tells that timeline from another one
 	// to which a second promotion gave the same number. The zero value means unknown; such a server never follows, unless it
@@ -126,7 +127,7 @@ func judgeFork(r Returning, fork wal.LSN) Judgement {
 		return diverged(r, fork, fmt.Sprintf("its WAL ends at %v, after the fork at %v", r.EndOfWAL, fork))
 	case known:
 		return follow("its WAL ends at %v, not after the fork at %v", r.EndOfWAL, fork)
-	case c.State == StateShutDown:
+	case c.State == datadir.StateShutDown:
 		// The shutdown checkpoint is the last record of its WAL.
 		return follow("it was shut down cleanly at %v, before the fork at %v", c.Checkpoint, fork)
 	default:
@@ -144,7 +145,7 @@ func judgeSameTimeline(r Returning, l Leader, doubt string) Judgement {
 	}
 	end := max(r.EndOfWAL, c.Checkpoint, c.MinRecoveryPoint)
 	switch {
-	case c.State != StateShutDownInRecovery && c.State != StateInArchiveRecovery:
+	case c.State != datadir.StateShutDownInRecovery && c.State != datadir.StateInArchiveRecovery:
 		return clone("it ended %q as a primary of timeline %d, which is the primary's own timeline: their WAL may differ without a fork", c.State, tli)
 	case doubt != "":
 		return clone("%s", doubt)

@@ -2,6 +2,8 @@ package recovery_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -30,12 +33,12 @@ func leader3() recovery.Leader {
 
 func TestJudge(t *testing.T) {
 	// A returning server of timeline 1 that can be rewound; each case changes what it is about.
-	primary := func(state recovery.State, checkpoint wal.LSN) recovery.Returning {
-		return recovery.Returning{CanRewind: true, Control: recovery.Control{
+	primary := func(state datadir.State, checkpoint wal.LSN) recovery.Returning {
+		return recovery.Returning{CanRewind: true, Control: datadir.Control{
 			SystemID: ourSystem, State: state, Checkpoint: checkpoint, Redo: checkpoint, CheckpointTimeline: 1, DataChecksums: true,
 		}}
 	}
-	standby := func(state recovery.State, minRecovery wal.LSN) recovery.Returning {
+	standby := func(state datadir.State, minRecovery wal.LSN) recovery.Returning {
 		r := primary(state, 0x1000)
 		r.Control.MinRecoveryPoint, r.Control.MinRecoveryTL = minRecovery, 1
 		return r
@@ -57,10 +60,10 @@ func TestJudge(t *testing.T) {
 		return r
 	}
 	const (
-		clean   = recovery.StateShutDown
-		killed  = recovery.StateInProduction
-		running = recovery.StateInArchiveRecovery
-		stopped = recovery.StateShutDownInRecovery
+		clean   = datadir.StateShutDown
+		killed  = datadir.StateInProduction
+		running = datadir.StateInArchiveRecovery
+		stopped = datadir.StateShutDownInRecovery
 	)
 	leader2 := recovery.Leader{SystemID: ourSystem, History: history(2, 1, 0x5000), Position: 0x9000}
 	for _, tc := range []struct {
@@ -78,8 +81,8 @@ func TestJudge(t *testing.T) {
 		{"clean_after_the_fork", primary(clean, 0x6000), leader2, recovery.Rewind, 0x5000, "0/6000"},
 		{"clean_but_more_WAL_was_found", endsAt(primary(clean, 0x4F98), 0x5008), leader2, recovery.Rewind, 0x5000, "ends at 0/5008"},
 		{"crashed_end_unknown", primary(killed, 0x2000), leader2, recovery.Rewind, 0x5000, `"in production"`},
-		{"crashed_while_shutting_down", primary(recovery.StateShuttingDown, 0x2000), leader2, recovery.Rewind, 0x5000, `"shutting down"`},
-		{"crashed_in_crash_recovery", primary(recovery.StateInCrashRecovery, 0x2000), leader2, recovery.Rewind, 0x5000, "nothing proves"},
+		{"crashed_while_shutting_down", primary(datadir.StateShuttingDown, 0x2000), leader2, recovery.Rewind, 0x5000, `"shutting down"`},
+		{"crashed_in_crash_recovery", primary(datadir.StateInCrashRecovery, 0x2000), leader2, recovery.Rewind, 0x5000, "nothing proves"},
 		{"crashed_end_before_the_fork", endsAt(primary(killed, 0x2000), 0x4000), leader2, recovery.Follow, 0x5000, "ends at 0/4000"},
 		{"crashed_end_is_the_fork", endsAt(primary(killed, 0x2000), 0x5000), leader2, recovery.Follow, 0x5000, "ends at 0/5000"},
 		{"crashed_end_one_byte_after_the_fork", endsAt(primary(killed, 0x2000), 0x5001), leader2, recovery.Rewind, 0x5000, "after the fork"},
@@ -156,19 +159,24 @@ func TestJudge(t *testing.T) {
 
 // The control files of real servers, judged against primaries that left their timeline at various places.
 func TestJudge_realControlFiles(t *testing.T) {
-	for _, v := range controlVectors(t) {
-		c, err := recovery.ParseControl(v.name, v.data)
+	files, err := filepath.Glob("datadir/testdata/control/*.bin")
+	require.NoError(t, err)
+	require.Len(t, files, 9*6, "nine majors in six states")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		c, err := datadir.ParseControl(file, data)
 		require.NoError(t, err)
 		judge := func(fork wal.LSN) recovery.Verdict {
 			return recovery.Judge(recovery.Returning{Control: c, CanRewind: true},
 				recovery.Leader{SystemID: c.SystemID, History: history(2, 1, uint64(fork)), Position: fork + 0x100000}).Verdict
 		}
-		t.Run(v.name, func(t *testing.T) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
 			after := max(c.Checkpoint, c.MinRecoveryPoint) + 0x100
 			switch {
 			case c.Timeline() == 2: // promoted itself
 				require.Equal(t, recovery.Clone, judge(after))
-			case c.State == recovery.StateShutDown:
+			case c.State == datadir.StateShutDown:
 				require.Equal(t, recovery.Follow, judge(after))
 			default:
 				require.Equal(t, recovery.Rewind, judge(after))
@@ -253,12 +261,12 @@ func drawReturning(t *rapid.T, l *line) (r recovery.Returning, end wal.LSN) {
 	r.Control.DataChecksums = rapid.Bool().Draw(t, "checksums")
 	r.Control.CheckpointTimeline = l.id
 	r.Control.Checkpoint = position(l.begin, end-recordSize).Draw(t, "checkpoint")
-	switch r.Control.State = rapid.SampledFrom([]recovery.State{
-		recovery.StateShutDown, recovery.StateInProduction, recovery.StateShutDownInRecovery, recovery.StateInArchiveRecovery,
+	switch r.Control.State = rapid.SampledFrom([]datadir.State{
+		datadir.StateShutDown, datadir.StateInProduction, datadir.StateShutDownInRecovery, datadir.StateInArchiveRecovery,
 	}).Draw(t, "state"); r.Control.State {
-	case recovery.StateShutDown:
+	case datadir.StateShutDown:
 		r.Control.Checkpoint = end - recordSize
-	case recovery.StateInProduction:
+	case datadir.StateInProduction:
 		if rapid.Bool().Draw(t, "no checkpoint since its promotion") && l.parent != nil {
 			r.Control.MinRecoveryPoint, r.Control.MinRecoveryTL = l.begin+recordSize, l.id
 			r.Control.CheckpointTimeline, r.Control.Checkpoint = l.parent.id, l.begin-recordSize
@@ -290,7 +298,7 @@ func TestJudge_law(t *testing.T) {
 		r, end := drawReturning(t, own)
 		got := recovery.Judge(r, l)
 		seen[got.Verdict]++
-		wasPrimary := r.Control.State == recovery.StateShutDown || r.Control.State == recovery.StateInProduction
+		wasPrimary := r.Control.State == datadir.StateShutDown || r.Control.State == datadir.StateInProduction
 		shared := lead.holds(own, end, l.Position)
 
 		trusted := own == lead && r.EndOfWAL == 0 && !wasPrimary // that a standby has only what its primary had flushed

@@ -16,6 +16,7 @@ import (
 
 	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -87,7 +88,7 @@ func TestServerReadsWhatWeMean(t *testing.T) {
 
 		// The control file of a running standby.
 		c := standby.control()
-		require.Equal(t, recovery.StateInArchiveRecovery, c.State)
+		require.Equal(t, datadir.StateInArchiveRecovery, c.State)
 		require.Equal(t, standby.ask("select system_identifier from pg_control_system()"), c.SystemID.String())
 		require.Equal(t, standby.ask("select checkpoint_lsn from pg_control_checkpoint()"), c.Checkpoint.String())
 		require.True(t, c.DataChecksums)
@@ -311,7 +312,7 @@ func TestServerControlFileUnderLoad(t *testing.T) {
 				return nil
 			})
 		}()
-		last := recovery.Control{}
+		last := datadir.Control{}
 		for reads, more := 0, true; more || reads == 0; reads++ {
 			select {
 			case err := <-done:
@@ -321,7 +322,7 @@ func TestServerControlFileUnderLoad(t *testing.T) {
 			}
 			c := s.control()
 			require.GreaterOrEqual(t, c.Checkpoint, last.Checkpoint, "positions never go back")
-			require.Equal(t, recovery.StateInProduction, c.State)
+			require.Equal(t, datadir.StateInProduction, c.State)
 			last = c
 		}
 		require.Equal(t, s.ask("select checkpoint_lsn from pg_control_checkpoint()"), s.control().Checkpoint.String())

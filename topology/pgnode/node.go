@@ -15,6 +15,7 @@ import (
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/topology/host"
 )
 
@@ -290,16 +291,16 @@ func (n *Node) Follow(ctx context.Context, cfg recovery.Config) error {
 
 // Control reads the control file of the data directory. On a running server the checksum can fail for a moment; then the
 // file is read again a few times.
-func (n *Node) Control(ctx context.Context) (recovery.Control, error) {
-	name := path.Join(n.cfg.DataDir, recovery.ControlFile)
-	var control recovery.Control
-	var damaged *recovery.ControlError
+func (n *Node) Control(ctx context.Context) (datadir.Control, error) {
+	name := path.Join(n.cfg.DataDir, datadir.ControlFile)
+	var control datadir.Control
+	var damaged *datadir.ControlError
 	for range 5 {
 		data, err := n.cfg.Host.ReadFile(ctx, name)
 		if err != nil {
 			return control, fmt.Errorf("read control file: %w", err)
 		}
-		control, err = recovery.ParseControl(name, data)
+		control, err = datadir.ParseControl(name, data)
 		if !errors.As(err, &damaged) {
 			return control, err
 		}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/topology/host"
 	"github.com/understudy-ha/understudy/topology/internal/livepg"
 	"github.com/understudy-ha/understudy/topology/pgnode"
@@ -43,7 +43,7 @@ func TestLifecycle(t *testing.T) {
 		require.Equal(t, "f", s.SQL(t, "SELECT pg_is_in_recovery()"))
 		control, err := s.Control(ctx)
 		require.NoError(t, err)
-		require.Equal(t, recovery.StateInProduction, control.State)
+		require.Equal(t, datadir.StateInProduction, control.State)
 
 		var start *pgnode.StartError
 		require.ErrorAs(t, s.Start(ctx), &start, "a second start")
@@ -62,7 +62,7 @@ func TestLifecycle(t *testing.T) {
 		require.NoError(t, s.Stop(ctx, pgnode.StopFast), "stopping a stopped server")
 		control, err = s.Control(ctx)
 		require.NoError(t, err)
-		require.Equal(t, recovery.StateShutDown, control.State)
+		require.Equal(t, datadir.StateShutDown, control.State)
 		require.Equal(t, in.Major, mustMajor(t, s.Node))
 	})
 }
@@ -404,7 +404,7 @@ func TestKill(t *testing.T) {
 	})
 	control, err := s.Control(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, recovery.StateInProduction, control.State)
+	require.Equal(t, datadir.StateInProduction, control.State)
 	require.True(t, exists(t, in, path.Join(s.DataDir(), "postmaster.pid")))
 	require.NoError(t, s.Fence(t.Context()))
 	require.NoError(t, s.Start(t.Context()))

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
-	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/topology/host"
 	"github.com/understudy-ha/understudy/topology/internal/livepg"
 	"github.com/understudy-ha/understudy/topology/pgnode"
@@ -358,7 +358,7 @@ func TestRewindOfACrashedStandby(t *testing.T) {
 	require.NoError(t, b.Fence(t.Context()))
 	control, err := b.Control(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, recovery.StateInArchiveRecovery, control.State)
+	require.Equal(t, datadir.StateInArchiveRecovery, control.State)
 	err = b.Rewind(t.Context(), rewindSource(t, a), b.Standby(t, livepg.Shape(a, b)))
 	require.ErrorContains(t, err, "standby mode is not supported by single-user servers")
 	require.False(t, exists(t, in, b.DataDir()+".rewinding"))

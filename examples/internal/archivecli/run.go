@@ -9,7 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive"
 )
 
@@ -32,7 +32,7 @@ func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 }
 
 func identity(dataDir string) (walarchive.Identity, error) {
-	c, err := recovery.ReadControl(dataDir)
+	c, err := datadir.ReadControl(dataDir)
 	return walarchive.Identity{SystemID: c.SystemID, SegmentSize: c.SegmentSize}, err
 }
 

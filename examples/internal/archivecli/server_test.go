@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/localpg"
-	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -397,7 +397,7 @@ func (s *server) wantStopped(reason string) {
 	require.Contains(t, s.log(), "FATAL")
 	require.NotContains(t, s.log(), "archive recovery complete")
 	require.NoFileExists(t, filepath.Join(s.data, "pg_wal", "00000002.history"))
-	require.Equal(t, recovery.StateInArchiveRecovery, recoveryControl(t, s).State)
+	require.Equal(t, datadir.StateInArchiveRecovery, recoveryControl(t, s).State)
 }
 
 func (s *server) waitPromoted() {
@@ -435,9 +435,9 @@ func (s *server) trySQL(query string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func recoveryControl(t *testing.T, s *server) recovery.Control {
+func recoveryControl(t *testing.T, s *server) datadir.Control {
 	t.Helper()
-	c, err := recovery.ReadControl(s.data)
+	c, err := datadir.ReadControl(s.data)
 	require.NoError(t, err)
 	return c
 }

@@ -1,4 +1,4 @@
-package recovery_test
+package datadir_test
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -61,7 +61,7 @@ func controlVectorOf(t testing.TB, name string) controlVector {
 }
 
 // want reads the expectation from pg_controldata's words.
-func (v controlVector) want(t testing.TB) recovery.Control {
+func (v controlVector) want(t testing.TB) datadir.Control {
 	t.Helper()
 	number := func(label string) uint32 {
 		n, err := strconv.ParseUint(v.says[label], 10, 32)
@@ -77,13 +77,13 @@ func (v controlVector) want(t testing.TB) recovery.Control {
 	require.NoError(t, err)
 	modified, err := time.Parse("Mon Jan _2 15:04:05 2006", v.says["pg_control last modified"])
 	require.NoError(t, err)
-	states := map[string]recovery.State{
-		"shut down": recovery.StateShutDown, "shut down in recovery": recovery.StateShutDownInRecovery,
-		"in archive recovery": recovery.StateInArchiveRecovery, "in production": recovery.StateInProduction,
+	states := map[string]datadir.State{
+		"shut down": datadir.StateShutDown, "shut down in recovery": datadir.StateShutDownInRecovery,
+		"in archive recovery": datadir.StateInArchiveRecovery, "in production": datadir.StateInProduction,
 	}
 	state, known := states[v.says["Database cluster state"]]
 	require.True(t, known)
-	return recovery.Control{
+	return datadir.Control{
 		Version:            number("pg_control version number"),
 		SystemID:           id,
 		State:              state,
@@ -103,13 +103,13 @@ func (v controlVector) want(t testing.TB) recovery.Control {
 func TestParseControl(t *testing.T) {
 	for _, v := range controlVectors(t) {
 		t.Run(v.name, func(t *testing.T) {
-			got, err := recovery.ParseControl(v.name, v.data)
+			got, err := datadir.ParseControl(v.name, v.data)
 			require.NoError(t, err)
 			got.Time = got.Time.UTC()
 			require.Equal(t, v.want(t), got)
 			require.Equal(t, v.says["Database cluster state"], got.State.String())
 
-			whole, err := recovery.ParseControl(v.name, append(bytes.Clone(v.data), make([]byte, 8192-len(v.data))...))
+			whole, err := datadir.ParseControl(v.name, append(bytes.Clone(v.data), make([]byte, 8192-len(v.data))...))
 			require.NoError(t, err)
 			whole.Time = whole.Time.UTC()
 			require.Equal(t, got, whole, "the file has 8192 bytes on disk")
@@ -122,7 +122,7 @@ func TestParseControl(t *testing.T) {
 func TestParseControl_situations(t *testing.T) {
 	for _, v := range controlVectors(t) {
 		t.Run(v.name, func(t *testing.T) {
-			c, err := recovery.ParseControl(v.name, v.data)
+			c, err := datadir.ParseControl(v.name, v.data)
 			require.NoError(t, err)
 			major, situation, _ := strings.Cut(v.name, "_")
 			if major == "10" {
@@ -186,8 +186,8 @@ func TestParseControl_everyFlippedByteIsFound(t *testing.T) {
 				for _, mask := range []byte{0x01, 0x80, 0xFF} {
 					data := bytes.Clone(v.data)
 					data[i] ^= mask
-					_, err := recovery.ParseControl("f", data)
-					var bad *recovery.ControlError
+					_, err := datadir.ParseControl("f", data)
+					var bad *datadir.ControlError
 					require.ErrorAs(t, err, &bad, "byte %d, mask %#x", i, mask)
 				}
 			}
@@ -226,8 +226,8 @@ func TestParseControl_refused(t *testing.T) {
 		{"segment_size_not_a_power_of_two", segment(3 << 20), "segment size 3145728"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := recovery.ParseControl("/data/global/pg_control", tc.data)
-			var bad *recovery.ControlError
+			c, err := datadir.ParseControl("/data/global/pg_control", tc.data)
+			var bad *datadir.ControlError
 			require.ErrorAs(t, err, &bad)
 			require.Equal(t, "/data/global/pg_control", bad.File)
 			require.Contains(t, bad.Msg, tc.says)
@@ -239,11 +239,11 @@ func TestParseControl_refused(t *testing.T) {
 // A file that is cut anywhere is an error or, if only padding is missing, the same.
 func TestParseControl_truncated(t *testing.T) {
 	for _, v := range controlVectors(t) {
-		whole, err := recovery.ParseControl("f", v.data)
+		whole, err := datadir.ParseControl("f", v.data)
 		require.NoError(t, err)
 		need := crcAt(t, v.data) + 4
 		for n := range v.data {
-			c, err := recovery.ParseControl("f", v.data[:n])
+			c, err := datadir.ParseControl("f", v.data[:n])
 			if n < need {
 				require.Error(t, err, "%s, %d bytes", v.name, n)
 			} else if err == nil {
@@ -254,37 +254,37 @@ func TestParseControl_truncated(t *testing.T) {
 }
 
 func TestState_String(t *testing.T) {
-	require.Equal(t, "in production", recovery.StateInProduction.String())
-	require.Equal(t, "unrecognized state 7", recovery.State(7).String())
-	require.Equal(t, "unrecognized state 4294967295", recovery.State(1<<32-1).String())
+	require.Equal(t, "in production", datadir.StateInProduction.String())
+	require.Equal(t, "unrecognized state 7", datadir.State(7).String())
+	require.Equal(t, "unrecognized state 4294967295", datadir.State(1<<32-1).String())
 }
 
 func dataDirWith(t *testing.T, control []byte) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "global"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, recovery.ControlFile), control, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, datadir.ControlFile), control, 0o600))
 	return dir
 }
 
 func TestReadControl(t *testing.T) {
 	v := controlVectorOf(t, "17_standby")
 	t.Run("good", func(t *testing.T) {
-		c, err := recovery.ReadControl(dataDirWith(t, v.data))
+		c, err := datadir.ReadControl(dataDirWith(t, v.data))
 		require.NoError(t, err)
 		require.Equal(t, v.want(t).SystemID, c.SystemID)
 	})
 	t.Run("damaged", func(t *testing.T) {
 		dir := dataDirWith(t, v.data[:100])
-		_, err := recovery.ReadControl(dir)
-		var bad *recovery.ControlError
+		_, err := datadir.ReadControl(dir)
+		var bad *datadir.ControlError
 		require.ErrorAs(t, err, &bad)
 		require.Equal(t, filepath.Join(dir, "global", "pg_control"), bad.File)
 	})
 	t.Run("absent", func(t *testing.T) {
-		_, err := recovery.ReadControl(t.TempDir())
+		_, err := datadir.ReadControl(t.TempDir())
 		require.ErrorIs(t, err, fs.ErrNotExist)
-		require.False(t, errors.As(err, new(*recovery.ControlError)), "that it is not there says nothing about its content")
+		require.False(t, errors.As(err, new(*datadir.ControlError)), "that it is not there says nothing about its content")
 	})
 }
 
@@ -300,9 +300,9 @@ func FuzzParseControl(f *testing.F) {
 			data = bytes.Clone(data)
 			binary.LittleEndian.PutUint32(data[at:], crc32.Checksum(data[:at], crc32.MakeTable(crc32.Castagnoli)))
 		}
-		c, err := recovery.ParseControl("f", data)
+		c, err := datadir.ParseControl("f", data)
 		if err != nil {
-			if !errors.As(err, new(*recovery.ControlError)) || c != (recovery.Control{}) {
+			if !errors.As(err, new(*datadir.ControlError)) || c != (datadir.Control{}) {
 				t.Fatalf("%+v, %v", c, err)
 			}
 			return

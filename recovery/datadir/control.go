@@ -1,4 +1,4 @@
-package recovery
+package datadir
 
 import (
 	"encoding/binary"
@@ -112,7 +112,7 @@ func ParseControl(name string, data []byte) (Control, error) {
 		if big := binary.BigEndian.Uint32(data[8:]); controlLayouts[big] != (controlLayout{}) {
 			return refuse("written by a server of the other byte order")
 		}
-		return refuse("pg_control version %d is not one of PostgreSQL %d to %d", version, MinMajor, MaxMajor)
+		return refuse("pg_control version %d is not one of PostgreSQL 10 to 18", version)
 	}
 	want := le.Uint32(data[at.crc:])
 	if got := crc32.Checksum(data[:at.crc], crc32.MakeTable(crc32.Castagnoli)); got != want {
