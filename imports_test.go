@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/atomicfile": {},
 	"internal/ctxio":      {},
 	"internal/localpg":    {},
+	"internal/pgserver":   {"internal/localpg", "internal/atomicfile"}, // for tests
 	"internal/script":     {},
 	"internal/pgtest":     {"topology/host"},
 	"pgconf":              {"pgconf/..."},

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -125,6 +126,24 @@ func Each(t *testing.T, test func(t *testing.T, in Install)) {
 	for _, in := range Require(t) {
 		t.Run(fmt.Sprintf("major=%d", in.Major), func(t *testing.T) { test(t, in) })
 	}
+}
+
+// EachServer runs a test once for each major from 10 on, newest first, as the subtest "major=N", with what Servers finds. One that is
+// missing on this machine is skipped, or fails if CI is set; scripts/setup fetches them.
+//
+// UNDERSTUDY_TEST_MAJORS names the only majors wanted, such as "10 18", for a quick look; in CI it does not count.
+func EachServer(t *testing.T, test func(t *testing.T, in Install)) {
+	t.Helper()
+	for major := MaxMajor; major >= MinMajor; major-- {
+		if wanted(major) {
+			t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) { test(t, Server(t, major)) })
+		}
+	}
+}
+
+func wanted(major int) bool {
+	list := strings.FieldsFunc(os.Getenv("UNDERSTUDY_TEST_MAJORS"), func(r rune) bool { return r == ' ' || r == ',' })
+	return len(list) == 0 || os.Getenv("CI") != "" || slices.Contains(list, strconv.Itoa(major))
 }
 
 // Missing skips a test that lacks something, and says what. In CI, where nothing may be skipped, the test fails.

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -15,20 +14,14 @@ import (
 // EachNetwork is Each for servers that listen on 127.0.0.1 and ::1 too. Each is started for its test, and ended with it.
 func EachNetwork(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
-	for major := localpg.MaxMajor; major >= localpg.MinMajor; major-- {
-		if !wanted(major) {
-			continue
+	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
+		s, err := start(in, freePort(t), "-c", "listen_addresses=127.0.0.1,::1")
+		if err != nil {
+			t.Fatalf("start PostgreSQL %d of %s: %v", in.Major, in.Dir, err)
 		}
-		t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) {
-			in := localpg.Server(t, major)
-			s, err := start(in, freePort(t), "-c", "listen_addresses=127.0.0.1,::1")
-			if err != nil {
-				t.Fatalf("start PostgreSQL %d of %s: %v", major, in.Dir, err)
-			}
-			t.Cleanup(s.stop)
-			test(t, s)
-		})
-	}
+		t.Cleanup(s.stop)
+		test(t, s)
+	})
 }
 
 // freePort returns a port that nobody listens on, below those that the system gives to outgoing connections.

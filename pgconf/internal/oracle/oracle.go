@@ -9,10 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +28,7 @@ type Server struct {
 	Port   int
 	args   []string // it was started with
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when it has ended
+	exited <-chan struct{} // closed when it has ended
 }
 
 // User is the database superuser.
@@ -94,39 +91,26 @@ func Run(m *testing.M) int {
 	return m.Run()
 }
 
-// Each runs a test once for each major from 10 on, newest first, as the subtest "major=N". One whose programs are missing on this
-// machine is skipped, or fails if CI is set; scripts/setup fetches them. The servers are shared by all tests of a package: tests that
+// Each runs a test with a server of each major; see [localpg.EachServer]. The servers are shared by all tests of a package: tests that
 // use them are not parallel, and leave no file changed.
-//
-// UNDERSTUDY_TEST_MAJORS names the only majors wanted, such as "10 18", for a quick look; in CI it does not count.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
-	for major := localpg.MaxMajor; major >= localpg.MinMajor; major-- {
-		if wanted(major) {
-			t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) { test(t, shared.get(t, major)) })
-		}
-	}
-}
-
-func wanted(major int) bool {
-	list := strings.FieldsFunc(os.Getenv("UNDERSTUDY_TEST_MAJORS"), func(r rune) bool { return r == ' ' || r == ',' })
-	return len(list) == 0 || os.Getenv("CI") != "" || slices.Contains(list, strconv.Itoa(major))
+	localpg.EachServer(t, func(t *testing.T, in localpg.Install) { test(t, shared.get(t, in)) })
 }
 
 // get returns the server of a major. One that did not start is not tried again: it fails every test that asks for it.
-func (p *pool) get(t *testing.T, major int) *Server {
+func (p *pool) get(t *testing.T, in localpg.Install) *Server {
 	t.Helper()
-	if s, ok := p.servers[major]; ok {
+	if s, ok := p.servers[in.Major]; ok {
 		if s == nil {
-			t.Fatalf("PostgreSQL %d did not start, see above", major)
+			t.Fatalf("PostgreSQL %d did not start, see above", in.Major)
 		}
 		return s
 	}
-	in := localpg.Server(t, major)
 	s, err := start(in, 5432)
-	p.servers[major] = s
+	p.servers[in.Major] = s
 	if err != nil {
-		t.Fatalf("start PostgreSQL %d of %s: %v", major, in.Dir, err)
+		t.Fatalf("start PostgreSQL %d of %s: %v", in.Major, in.Dir, err)
 	}
 	return s
 }
@@ -175,9 +159,9 @@ func (s *Server) run(owner localpg.Account, args []string) error {
 		return err
 	}
 	defer log.Close()
-	s.cmd, s.exited = s.command(owner, "postgres", args...), make(chan struct{})
+	s.cmd = s.command(owner, "postgres", args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	err = s.launch()
+	s.exited, err = localpg.Launch(s.cmd)
 	if err == nil {
 		err = s.waitReady()
 	}
@@ -186,24 +170,6 @@ func (s *Server) run(owner localpg.Account, args []string) error {
 		err = fmt.Errorf("%w\n%s", err, text)
 	}
 	return err
-}
-
-// launch starts the server on a thread of its own, which ends with this process and not before, so that the server can
-// be told to end with it too, even if the tests are killed.
-func (s *Server) launch() error {
-	dieWithParent(s.cmd.SysProcAttr)
-	started := make(chan error)
-	cmd, exited := s.cmd, s.exited
-	go func() {
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // the state is in cmd
-			close(exited)
-		}
-	}()
-	return <-started
 }
 
 // command prepares a program of the server that runs in the folder of the socket, as its owner.

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package recovery_test
-
-import "syscall"
-
-// dieWithParent does nothing where there is no such thing: a killed test leaves its server behind.
-func dieWithParent(*syscall.SysProcAttr) {}
