@@ -76,6 +76,7 @@ var foreign = map[string][]string{
 	"pgconf/internal":            {"github.com/jackc/pgx/v5"}, // for tests
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
+	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/script":            {"github.com/stretchr/testify"},
 	"walarchive/store/storetest": {"github.com/stretchr/testify"},
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},
