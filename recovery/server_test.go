@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/pgserver"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/datadir"
@@ -24,8 +23,7 @@ import (
 // What a config says is what the server has in force, whatever characters are in it, and in the end what the shell is given.
 func TestServerReadsWhatWeMean(t *testing.T) {
 	const odd = `it's "b\2" 100% #é ` // what the shell shall be given
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		w := pgserver.New(t, in)
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		primary := w.Initdb("primary")
 		primary.Up()
 		primary.Exec(`create role "it's me \ %" login replication`, "select pg_create_physical_replication_slot('slot_2')", "create table t (i int)")
@@ -48,7 +46,7 @@ func TestServerReadsWhatWeMean(t *testing.T) {
 
 		standby.Up()
 		require.Equal(t, "true", standby.Ask("pg_is_in_recovery()"))
-		if in.Major >= 12 {
+		if w.Major >= 12 {
 			for param, want := range map[string]string{
 				"primary_conninfo": cfg.PrimaryConninfo.Text(), "primary_slot_name": "slot_2", "restore_command": cfg.RestoreCommand,
 				"archive_cleanup_command": cfg.ArchiveCleanupCommand, "recovery_target_timeline": "latest",
@@ -98,8 +96,7 @@ func TestServerReadsWhatWeMean(t *testing.T) {
 
 // A server that was promoted, and so has old settings lying around, becomes a standby that has only the new ones.
 func TestServerPromotedThenStandbyAgain(t *testing.T) {
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		w := pgserver.New(t, in)
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		a := w.Initdb("a")
 		a.Up()
 		a.Exec("create table t (i int)", "select pg_create_physical_replication_slot('old')")
@@ -112,7 +109,7 @@ func TestServerPromotedThenStandbyAgain(t *testing.T) {
 		a.Stop()
 		b.Promote()
 		require.False(t, b.Exists(recovery.StandbySignal))
-		require.Equal(t, in.Major <= 11, b.Exists(recovery.RecoveryDone))
+		require.Equal(t, w.Major <= 11, b.Exists(recovery.RecoveryDone))
 		require.Equal(t, wal.Timeline(2), control(t, b).Timeline(), "known from the control file, before the first checkpoint on it")
 		b.Exec("insert into t values (1)")
 
@@ -142,8 +139,7 @@ func TestServerPromotedThenStandbyAgain(t *testing.T) {
 
 // A primary that is killed with rows its standby has not got must not follow it.
 func TestServerDiverged(t *testing.T) {
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		w := pgserver.New(t, in)
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		a := w.Initdb("a")
 		a.Up()
 		a.Exec("create table t (i int)")
@@ -185,25 +181,24 @@ func TestServerDiverged(t *testing.T) {
 
 // Why Apply refuses what it refuses: what servers do with these left-overs.
 func TestServerLeftovers(t *testing.T) {
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		w := pgserver.New(t, in)
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		s := w.Initdb("s")
 		cfg := recovery.Config{RestoreCommand: "false %f", TargetTimeline: recovery.TimelineLatest}
 		apply(t, s, cfg)
 		refused := func(file string) {
 			t.Helper()
 			var got *recovery.DataDirError
-			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.Data, in.Major, cfg), &got)
+			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.Data, w.Major, cfg), &got)
 			require.Equal(t, filepath.Join(s.Data, file), got.File)
 		}
 		conflict := func(param string) {
 			t.Helper()
 			var got *recovery.ConflictError
-			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.Data, in.Major, cfg), &got)
+			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.Data, w.Major, cfg), &got)
 			require.Equal(t, param, got.Name)
 		}
 
-		if in.Major <= 11 {
+		if w.Major <= 11 {
 			s.Write("recovery.conf", s.Read("recovery.conf")+"trigger_file = 'pull'\n")
 			s.Write("pull", "")
 			refused("pull")
@@ -244,7 +239,7 @@ func TestServerLeftovers(t *testing.T) {
 		s.Write("postgresql.auto.conf", "")
 		apply(t, s, cfg)
 
-		if in.Major <= 15 {
+		if w.Major <= 15 {
 			s.Write("postgresql.conf", conf+"promote_trigger_file = 'pull'\n")
 			s.Write("pull", "")
 			refused("pull")
@@ -257,8 +252,8 @@ func TestServerLeftovers(t *testing.T) {
 
 		// A placeholder that is none.
 		bad := recovery.Config{RestoreCommand: "false %f %d"}
-		if in.Major >= 16 {
-			require.ErrorContains(t, bad.Validate(in.Major), `"%d"`)
+		if w.Major >= 16 {
+			require.ErrorContains(t, bad.Validate(w.Major), `"%d"`)
 			s.Write(recovery.SettingsFile, "restore_command = 'false %f %d'\n")
 			s.Start()
 			require.Contains(t, s.WantEnd(), `unexpected placeholder "%d"`)
@@ -272,21 +267,20 @@ func TestServerLeftovers(t *testing.T) {
 
 // A recovery target that some file still names makes a second primary of a standby, as soon as the first one gets there.
 func TestServerRecoveryTarget(t *testing.T) {
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		w := pgserver.New(t, in)
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		a := w.Initdb("a")
 		a.Up()
 		b := w.Copy(a, "b")
 		cfg := recovery.Config{PrimaryConninfo: dial(a), TargetTimeline: recovery.TimelineLatest}
 		apply(t, b, cfg)
 		name := "postgresql.conf"
-		if in.Major <= 11 {
+		if w.Major <= 11 {
 			name = recovery.RecoveryConf
 		}
 		b.Write(name, "recovery_target_action = promote\nrecovery_target_name = 'before the release'\n"+b.Read(name))
 		var conflict *recovery.ConflictError
-		require.ErrorAs(t, recovery.Apply(t.Context(), b, b.Data, in.Major, cfg), &conflict)
-		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.Data, name), Line: 2, Name: "recovery_target_name", Major: in.Major}, *conflict)
+		require.ErrorAs(t, recovery.Apply(t.Context(), b, b.Data, w.Major, cfg), &conflict)
+		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.Data, name), Line: 2, Name: "recovery_target_name", Major: w.Major}, *conflict)
 
 		b.Up()
 		require.Equal(t, "true", b.Ask("pg_is_in_recovery()"))
@@ -298,8 +292,7 @@ func TestServerRecoveryTarget(t *testing.T) {
 
 // The control file can be read at any time while the server writes it.
 func TestServerControlFileUnderLoad(t *testing.T) {
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		w := pgserver.New(t, in)
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		s := w.Initdb("s")
 		s.Up()
 		done := make(chan error, 1)
