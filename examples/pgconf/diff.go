@@ -20,13 +20,13 @@ type diffCommand struct {
 
 // difference is a row of the output. A value that may be a secret is not shown.
 type difference struct {
-	Name  string `json:"name"`
-	Old   string `json:"old"`
-	New   string `json:"new"`
-	File  string `json:"file"` // of the line that makes the difference: the new one, or the old one if that is gone
-	Line  int    `json:"line"`
-	Needs string `json:"needs"`
-	Error string `json:"error"` // why the server refuses the new value
+	Name  string  `json:"name"`
+	Old   string  `json:"old"`
+	New   string  `json:"new"`
+	File  string  `json:"file"` // of the line that makes the difference: the new one, or the old one if that is gone
+	Line  int     `json:"line"`
+	Needs string  `json:"needs"`
+	Error *string `json:"error"` // why the server refuses the new value
 }
 
 // Run prints the differences and what it takes to have them. The answer is no if there are any.
@@ -67,7 +67,8 @@ func newDifference(d guc.Difference) difference {
 		row.Old, row.New = hide(row.Old), hide(row.New)
 	}
 	if d.Err != nil {
-		row.Error, row.Needs = d.Err.Error(), "refused"
+		why := d.Err.Error()
+		row.Error, row.Needs = &why, "refused"
 	}
 	return row
 }
@@ -87,8 +88,8 @@ func printDifferences(out *streams, rows []difference) error {
 	fmt.Fprintln(w, "PARAMETER\tOLD\tNEW\tNEEDS\tLINE")
 	for _, r := range rows {
 		needs := r.Needs
-		if r.Error != "" {
-			needs += ": " + r.Error
+		if r.Error != nil {
+			needs += ": " + *r.Error
 		}
 		fmt.Fprintf(w, "%s\t%q\t%q\t%s\t%s:%d\n", r.Name, r.Old, r.New, needs, r.File, r.Line)
 	}

@@ -30,16 +30,27 @@ func (f serverFlags) server() hba.Server {
 type hbaMatch struct {
 	hbaSource
 	serverFlags
-	User        string     `required:"" help:"The role that connects."`
-	Database    string     `help:"The database it connects to. Default is the one named like the user."`
-	Host        netip.Addr `placeholder:"ADDR" help:"The address that the client connects from. Without it, it comes over a Unix socket."`
-	TLS         bool       `name:"tls" xor:"encryption" help:"The connection has TLS."`
-	GSS         bool       `name:"gss" xor:"encryption" help:"The connection has GSSAPI encryption."`
-	Replication string     `enum:"none,physical,logical" default:"none" help:"What the connection is for: none, physical or logical replication."`
-	Member      []string   `sep:"none" placeholder:"ROLE" help:"A role that the user is a member of, directly or not; it is one of no other. Give an empty one if there is none. Without this, it is not known."`
-	Superuser   *bool      `negatable:"" help:"Whether the user is a superuser, which matters before 9.2."`
-	Resolve     bool       `help:"Look host names up, as this machine knows them."`
-	JSON        bool       `name:"json" help:"Print an object: outcome (matched, no rule, cannot say), file, line, rule, method, why, tried."`
+	User        string   `required:"" help:"The role that connects."`
+	Database    string   `help:"The database it connects to. Default is the one named like the user."`
+	Host        address  `placeholder:"ADDR" help:"The address that the client connects from. Without it, it comes over a Unix socket."`
+	TLS         bool     `name:"tls" xor:"encryption" help:"The connection has TLS."`
+	GSS         bool     `name:"gss" xor:"encryption" help:"The connection has GSSAPI encryption."`
+	Replication string   `enum:"none,physical,logical" default:"none" help:"What the connection is for: none, physical or logical replication."`
+	Member      []string `sep:"none" placeholder:"ROLE" help:"A role that the user is a member of, directly or not; it is one of no other. Give an empty one if there is none. Without this, it is not known."`
+	Superuser   *bool    `negatable:"" help:"Whether the user is a superuser, which matters before 9.2."`
+	Resolve     bool     `help:"Look host names up, as this machine knows them."`
+	JSON        bool     `name:"json" help:"Print an object: outcome (matched, no rule, cannot say), file, line, rule, method, why, tried."`
+}
+
+// address is an argument that must be an IP address.
+type address struct{ netip.Addr }
+
+// UnmarshalText is called for each argument.
+func (a *address) UnmarshalText(text []byte) (err error) {
+	if a.Addr, err = netip.ParseAddr(string(text)); err != nil {
+		return fmt.Errorf("%q is not an IP address; write one such as 10.0.0.7 or fd00::7", text)
+	}
+	return nil
 }
 
 // matchAnswer is what hba match --json prints.
@@ -95,7 +106,7 @@ func (c *hbaMatch) server(ctx context.Context) hba.Server {
 }
 
 func (c *hbaMatch) conn() hba.Conn {
-	conn := hba.Conn{Client: c.Host, Database: c.Database, User: c.User}
+	conn := hba.Conn{Client: c.Host.Addr, Database: c.Database, User: c.User}
 	switch {
 	case c.TLS:
 		conn.Transport = hba.OverTLS
@@ -231,15 +242,19 @@ type hbaLint struct {
 	Files []string     `arg:"" name:"file" type:"path" help:"Each a pg_hba.conf; the files it names are looked at with it."`
 	Major pgconf.Major `default:"${newest}" help:"Major version of the server that reads it, such as 9.6 or 17."`
 	serverFlags
-	User string       `help:"The role as which standbys connect."`
-	Peer []netip.Addr `placeholder:"ADDR" help:"An address from which a standby connects, or would after a failover. Needs --user."`
-	JSON bool         `name:"json" help:"Print an array of objects: code, severity, file, line, message, remedy."`
+	User string    `help:"The role as which standbys connect."`
+	Peer []address `placeholder:"ADDR" help:"An address from which a standby connects, or would after a failover. Needs --user."`
+	JSON bool      `name:"json" help:"Print an array of objects: code, severity, file, line, message, remedy."`
 }
 
 // Run prints what it finds. The answer is no if anything is a warning or worse.
 func (c *hbaLint) Run(out *streams) error {
 	if len(c.Peer) > 0 && c.User == "" {
 		return fmt.Errorf("%w: --peer needs --user", errUsage)
+	}
+	var peers []netip.Addr
+	for _, p := range c.Peer {
+		peers = append(peers, p.Addr)
 	}
 	findings := []hba.Finding{}
 	var failed error
@@ -248,7 +263,7 @@ func (c *hbaLint) Run(out *streams) error {
 		rules, err := source.load()
 		failed = errors.Join(failed, err)
 		if rules != nil {
-			findings = append(findings, hba.Lint(rules, hba.LintConfig{Server: c.server(), ReplicationUser: c.User, Peers: c.Peer, FS: os.DirFS("/")})...)
+			findings = append(findings, hba.Lint(rules, hba.LintConfig{Server: c.server(), ReplicationUser: c.User, Peers: peers, FS: os.DirFS("/")})...)
 		}
 	}
 	if err := c.print(out, findings); err != nil {

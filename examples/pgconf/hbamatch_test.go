@@ -84,6 +84,8 @@ func TestHBAMatchUsage(t *testing.T) {
 		code, _, errOut := runHBA(t, accessFiles, args...)
 		require.Equal(t, exitUsage, code, "%v: %s", args, errOut)
 	}
+	_, _, errOut := runHBA(t, accessFiles, "match", "DIR/pg_hba.conf", "--user=a", "--host=300.1.1.1")
+	require.Contains(t, errOut, `"300.1.1.1" is not an IP address`)
 	for _, verb := range [][]string{{"match", "DIR/f", "--user=a"}, {"add", "DIR/f", "local all all peer"}, {"lint", "DIR/f"}, {"lint", "DIR/missing"}, {"add", "DIR/missing", "local all all peer"}} {
 		code, _, errOut := runHBA(t, map[string]string{"f": "local all all\n"}, verb...)
 		require.Equal(t, exitFailed, code, errOut)

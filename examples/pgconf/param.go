@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -77,7 +78,7 @@ func paramFacts(p guc.Param) []paramFact {
 		add("since", h.First.String())
 	}
 	for _, c := range h.Changes {
-		add("in "+c.Major.String(), fmt.Sprintf("%s: %s -> %s", c.Fact, orNothing(c.Old), orNothing(c.New)))
+		add("in "+c.Major.String(), fmt.Sprintf("%s: %s -> %s", factName(c.Fact), orNothing(c.Old), orNothing(c.New)))
 	}
 	if h.Fate != nil {
 		add("gone in", h.Fate.Major.String()+": "+h.Fate.Reason)
@@ -86,6 +87,12 @@ func paramFacts(p guc.Param) []paramFact {
 		add("use", h.Fate.To)
 	}
 	return facts
+}
+
+// factName says in the words of the output what pg_settings calls fact.
+func factName(fact string) string {
+	names := map[string]string{"vartype": "type", "boot_val": "default", "min_val": "least", "max_val": "most", "enumvals": "words"}
+	return cmp.Or(names[fact], fact)
 }
 
 // paramWords lists the words of an enum, the aliases with what they mean.

@@ -30,7 +30,7 @@ context    sighup
 category   Write-Ahead Log / Checkpoints
 since      9.5
 in 10      unit: 16MB -> MB
-in 10      boot_val: 64 -> 1024
+in 10      default: 64 -> 1024
 value      4GB, which is 4096
 `, "\n"), out)
 

@@ -137,7 +137,7 @@ wal_level         "replica"  "logical"  restart                                 
 	var rows []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(out), &rows))
 	require.Equal(t, map[string]any{"name": "wal_level", "old": "replica", "new": "logical", "file": "DIR/more.conf", "line": 2.0,
-		"needs": "restart", "error": ""}, rows[2])
+		"needs": "restart", "error": nil}, rows[2])
 
 	code, out, errOut = runIn(t, dir, nil, "diff", "DIR/old", "DIR/old")
 	require.Equal(t, 0, code)
