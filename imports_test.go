@@ -30,6 +30,7 @@ var standardOnly = map[string]string{
 	"pgconf/hba":           "as pgconf",
 	"pgconf/conninfo":      "as pgconf",
 	"recovery":             "settings and judgements are values; the base backup client will be a package of its own",
+	"recovery/command":     "as pgconf",
 	"recovery/datadir":     "leaf values and readers for everyone",
 	"walarchive":           "archive_command starts for every segment and must start fast; stores bring their own clients",
 	"walarchive/wal":       "leaf values for everyone",
@@ -54,7 +55,8 @@ var mayImport = map[string][]string{
 	"pgconf/internal":     {"internal/localpg"}, // for tests
 	"walarchive/wal":      {},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
-	"recovery":            {"pgconf/...", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
+	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
+	"recovery/command":    {"pgconf"},
 	"recovery/datadir":    {"pgconf", "walarchive/wal"},
 	"topology":            {"pgconf/...", "walarchive/wal"},
 	"topology/host":       {"topology/host/...", "internal/atomicfile"},
