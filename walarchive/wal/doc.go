@@ -1,11 +1,12 @@
 // Package wal holds the small values that name positions and files of PostgreSQL's write-ahead log: [LSN],
 // [Timeline], [SystemID], [Segment], the file names that the server archives ([FileName]), timeline histories
-// ([History]) and the header at the start of every segment ([PageHeader]).
+// ([History]), the files that tell where a backup begins and ends ([BackupLabel], [BackupHistory]) and the header at
+// the start of every segment ([PageHeader]).
 //
 // The rules are the server's, for majors 9.3 to 18: pg_lsn.c for positions, xlog_internal.h for names and page
-// headers, timeline.c for histories. Parsers accept what the server accepts and nothing more. How a position
-// maps to a file depends on the segment size, which initdb sets (11+) or the build (before), so these functions
-// take it, in bytes.
+// headers, timeline.c for histories, xlogbackup.c for backups (these from 9.0 on). Parsers accept what the server
+// accepts and nothing more. How a position maps to a file depends on the segment size, which initdb sets (11+) or
+// the build (before), so these functions take it, in bytes.
 //
 //	lsn, err := wal.ParseLSN("0/3000148")
 //	seg := wal.SegmentOf(1, lsn, wal.DefaultSegmentSize)

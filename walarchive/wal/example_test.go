@@ -37,3 +37,19 @@ func ExamplePageHeader_Check() {
 	// Output:
 	// 000000010000000000000003: header names start position 0/2000000, want 0/3000000 (a recycled or misnamed file)
 }
+
+func ExampleParseBackupLabel() {
+	l, err := wal.ParseBackupLabel([]byte("START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n" +
+		"CHECKPOINT LOCATION: 0/2000080\nBACKUP METHOD: streamed\nBACKUP FROM: primary\n" +
+		"START TIME: 2026-11-21 18:40:09 UTC\nLABEL: nightly\nSTART TIMELINE: 1\n"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("backup %q needs WAL from %v on, file %v\n", l.Label, l.Start, l.StartFile)
+
+	_, err = wal.ParseBackupLabel([]byte("START WAL LOCATION: 0/2000028\n"))
+	fmt.Println(err)
+	// Output:
+	// backup "nightly" needs WAL from 0/2000028 on, file 000000010000000000000002
+	// backup_label, line 1: want a position and its segment after START WAL LOCATION: "0/2000028"
+}

@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -49,6 +51,19 @@ func ParseHistory(tli Timeline, b []byte) (History, error) {
 		h.Entries = append(h.Entries, e)
 	}
 	return h, nil
+}
+
+// Bytes is the inverse of [ParseHistory], in the form of writeTimeLineHistory in timeline.c: an empty line between two
+// ancestors. A server's file may have one more such line after a reason that itself ends in a newline.
+func (h History) Bytes() []byte {
+	var b bytes.Buffer
+	for i, e := range h.Entries {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%d\t%v\t%s\n", e.Timeline, e.End, e.Reason)
+	}
+	return b.Bytes()
 }
 
 // space is what isspace accepts in the C locale.

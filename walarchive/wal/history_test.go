@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -31,6 +32,9 @@ func TestParseHistory(t *testing.T) {
 			got, err := wal.ParseHistory(tc.tli, []byte(tc.in))
 			require.NoError(t, err)
 			require.Equal(t, wal.History{Timeline: tc.tli, Entries: tc.want}, got)
+			again, err := wal.ParseHistory(tc.tli, got.Bytes())
+			require.NoError(t, err)
+			require.Equal(t, got, again)
 		})
 	}
 }
@@ -73,6 +77,8 @@ func TestHistory(t *testing.T) {
 	_, ok = h.SwitchPoint(3)
 	require.False(t, ok, "the history's own timeline has no end")
 	require.Equal(t, "00000003.history", h.Timeline.HistoryName())
+	require.Equal(t, history3, string(h.Bytes()), "as a server wrote it")
+	require.Empty(t, wal.History{Timeline: 1}.Bytes())
 }
 
 func FuzzParseHistory(f *testing.F) {
@@ -91,6 +97,9 @@ func FuzzParseHistory(f *testing.F) {
 			if e.Timeline >= h.Timeline || i > 0 && e.Timeline <= h.Entries[i-1].Timeline {
 				t.Fatalf("order not kept: %+v", h)
 			}
+		}
+		if again, err := wal.ParseHistory(h.Timeline, h.Bytes()); err != nil || !reflect.DeepEqual(again, h) {
+			t.Fatalf("%+v, then %+v, %v", h, again, err)
 		}
 	})
 }
