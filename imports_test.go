@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"walarchive/wal":      {},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
 	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
+	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "walarchive/wal", "internal/atomicfile"},
 	"recovery/command":    {"pgconf"},
 	"recovery/datadir":    {"pgconf", "walarchive/wal"},
 	"topology":            {"pgconf/...", "walarchive/wal"},
@@ -76,6 +77,7 @@ var foreign = map[string][]string{
 	"pgconf/role":                {"github.com/jackc/pgx/v5"},
 	"pgconf/role/verifier":       {"golang.org/x/text"},
 	"pgconf/internal":            {"github.com/jackc/pgx/v5"}, // for tests
+	"recovery/basebackup":        {"github.com/jackc/pgx/v5", "golang.org/x/sys"},
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
