@@ -46,6 +46,8 @@ func ExampleConfig_Render() {
 	// archive_cleanup_command = ''
 	// primary_conninfo = 'host=db1 user=replicator passfile=/etc/understudy/pgpass application_name=db2'
 	// primary_slot_name = ''
+	// recovery_end_command = ''
+	// recovery_min_apply_delay = '0ms'
 	// recovery_target_timeline = 'latest'
 	// restore_command = 'walarchive fetch --archive ''/mnt/wal archive'' %f %p'
 }
@@ -97,7 +99,7 @@ func ExampleApply() {
 	// write /data/postgresql.conf
 	// port = 5432  # ours
 	// include_if_exists = 'understudy.recovery.conf'
-	// /data/recovery.signal: it asks for recovery to a target, would outlive standby.signal and act at the first restart after a promotion: if that recovery is not wanted any more, remove it
+	// /data/recovery.signal: it asks for recovery to a target, would outlive standby.signal and act at the first restart after a promotion: if that recovery is not wanted any more, remove it, or apply with TakeOver
 }
 
 func ExampleJudge() {
