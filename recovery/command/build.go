@@ -47,8 +47,9 @@ func (s Server) Build(kind Kind, argv ...Word) (string, error) {
 		return "", &WordError{Kind: kind, Msg: "the program is missing"}
 	}
 	words := make([]string, len(argv))
+	program, _ := argv[0].literal()
 	for i, w := range argv {
-		word, problem := s.quote(kind, w, i == 0)
+		word, problem := s.quote(kind, w, i == 0, isBuiltin(program))
 		if problem != "" {
 			return "", &WordError{Kind: kind, Index: i, Msg: problem}
 		}
@@ -92,7 +93,7 @@ func (s Server) tooLong(kind Kind, command string) *TooLongError {
 }
 
 // quote returns the word as it stands in a command, or what is wrong with it.
-func (s Server) quote(kind Kind, w Word, program bool) (quoted, problem string) {
+func (s Server) quote(kind Kind, w Word, program, builtin bool) (quoted, problem string) {
 	for _, p := range w {
 		if problem := s.refuse(kind, p); problem != "" {
 			return "", problem
@@ -106,7 +107,7 @@ func (s Server) quote(kind Kind, w Word, program bool) (quoted, problem string) 
 		if plain && isPlain(text, program, plainWindows, windowsWords) && !(program && strings.Contains(text, "/")) {
 			return text, ""
 		}
-		return quoteWindows(w), ""
+		return quoteWindows(w, builtin), ""
 	}
 	if plain && isPlain(text, program, plainPOSIX, posixWords) && !(program && strings.ContainsAny(text, "=-+")) {
 		return strings.ReplaceAll(text, "%", "%%"), ""
@@ -176,9 +177,13 @@ func quotePOSIX(w Word) string {
 }
 
 // quoteWindows puts the word between double quotes. The program's C library halves backslashes before a quote ("Parsing C
-// command-line arguments" in Microsoft's documentation), so those at the end are doubled; no other quote can follow one.
-func quoteWindows(w Word) string {
+// command-line arguments" in Microsoft's documentation), so those at the end are doubled; no other quote can follow one. What is a part
+// of cmd.exe does not.
+func quoteWindows(w Word, builtin bool) string {
 	q := quoted(w, strings.NewReplacer())
+	if builtin {
+		return q
+	}
 	body := strings.TrimRight(q[:len(q)-1], `\`)
 	return body + strings.Repeat(`\`, 2*(len(q)-1-len(body))) + `"`
 }

@@ -46,6 +46,8 @@ func TestBuild(t *testing.T) {
 			want: `copy "\\server\wal\%f" "%p"`},
 		"windows, backslashes at the end": {server: command.Server{Shell: command.Windows}, kind: command.Archive,
 			argv: command.Words("x", `C:\a b\`, `C:\a\`), want: `x "C:\a b\\" C:\a\`},
+		"windows, a part of cmd.exe": {server: command.Server{Shell: command.Windows}, kind: command.Archive,
+			argv: command.Words("copy", `C:\a b\`), want: `copy "C:\a b\"`},
 		"windows, slashes": {server: command.Server{Shell: command.Windows}, kind: command.Archive,
 			argv: command.Words("C:/x", "/Y", "a&b"), want: `"C:/x" /Y "a&b"`},
 	} {
@@ -295,6 +297,9 @@ func FuzzWindowsSplitsWhatWasBuilt(f *testing.F) {
 		if slices.ContainsFunc(texts, unspeakable) || texts[0] == "" || strings.HasSuffix(texts[0], `\`) || len(joined) > 400 {
 			t.Skip()
 		}
+		if slices.Contains([]string{"copy", "move", "del", "erase", "ren", "rename", "md", "mkdir", "type", "echo", "exit", "mklink", "cd", "set"}, strings.ToLower(texts[0])) {
+			t.Skip() // cmd.exe itself does it, not a program with a C library
+		}
 		s := command.Server{Shell: command.Windows}
 		if old {
 			s.Major = pgconf.V9_3
@@ -311,8 +316,6 @@ func FuzzWindowsSplitsWhatWasBuilt(f *testing.F) {
 		require.NoError(t, err)
 		got, ok := script.Argv()
 		require.True(t, ok, "%s", built)
-		if !slices.Contains([]string{"copy", "move", "del", "erase", "ren", "rename", "md", "mkdir", "type", "echo", "exit", "mklink", "cd", "set"}, strings.ToLower(texts[0])) {
-			require.Equal(t, normal(argv), normal(got), "%s", built)
-		}
+		require.Equal(t, normal(argv), normal(got), "%s", built)
 	})
 }

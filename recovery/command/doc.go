@@ -9,6 +9,13 @@
 //
 // [Server.Expand] says what the server gives to the shell, [Server.Parse] reads a command back into words and operators.
 //
+// # Faults
+//
+// [Server.Check] explains what can go wrong with a command that somebody wrote: the usual idioms, from "test ! -f X && cp %p X" to the
+// calls of WAL-G and pgBackRest, are recognised, and supposed to fail and to find their file there already. Each [Finding] has a
+// [Code], what can go wrong and what to do. [Server.Compare] looks for commands that do not fit together. Both judge by names and
+// words: what a script does they cannot know, and say so.
+//
 // # Who decides
 //
 // The server decides what a placeholder is and how long a command may be, which differs by major; the shell decides the rest:
@@ -16,6 +23,6 @@
 //
 // # What it does not do
 //
-// It runs nothing and opens no file, and knows nothing of the shell's variables, aliases and options. Groups, loops, conditions and
-// here-documents are not followed; Parse says so. The quoting of a value in a configuration file is [pgconf.Quote].
+// It runs nothing and opens no file, and knows nothing of the shell's variables, aliases and options. Groups, loops, conditions,
+// here-documents and lines that go on are not followed; Parse says so. The quoting of a value in a configuration file is [pgconf.Quote].
 package command

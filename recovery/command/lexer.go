@@ -14,7 +14,7 @@ type token struct {
 	word   Word // not nil for a word
 	plain  int  // how many bytes at its beginning stood outside of quotes
 	quoted bool // some of it was quoted
-	bare   bool // a placeholder stood outside of quotes
+	bare   bool // %p stood outside of quotes
 
 	at int
 }
@@ -102,7 +102,7 @@ func (b *builder) flush() {
 }
 
 func (b *builder) placeholder(p Placeholder, quoted bool) {
-	b.bare = b.bare || !quoted
+	b.bare = b.bare || !quoted && p == Path
 	b.piece(p)
 }
 
@@ -139,14 +139,17 @@ func (l *lexer) posix() (token, error) {
 	return l.wordPOSIX(at)
 }
 
-// skipPOSIX skips blanks, continued lines and a comment.
+// continued refuses a line that goes on, which may break words and operators anywhere.
+func (l *lexer) continued() error {
+	return &CompoundError{Kind: l.kind, Offset: l.at() - 1, Found: "\\\n"}
+}
+
+// skipPOSIX skips blanks and a comment.
 func (l *lexer) skipPOSIX() {
 	for {
 		switch {
 		case l.peek(0) == ' ' || l.peek(0) == '\t':
 			l.pos++
-		case l.looksAt("\\\n"):
-			l.pos += 2
 		case l.peek(0) == '#':
 			for !l.done() && l.peek(0) != '\n' {
 				l.pos++
@@ -186,8 +189,8 @@ func (l *lexer) wordPOSIX(at int) (token, error) {
 			switch {
 			case l.done():
 				b.byte('\\', true)
-			case l.peek(0) == '\n': // the line goes on
-				l.pos++
+			case l.peek(0) == '\n':
+				return token{}, l.continued()
 			default:
 				l.escaped(&b)
 			}
@@ -263,8 +266,8 @@ func (l *lexer) doubleQuoted(b *builder) error {
 		case '\\':
 			switch n := l.peek(1); {
 			case n == '\n':
-				l.pos += 2
-				continue
+				l.pos++
+				return l.continued()
 			case n != 0 && strings.IndexByte("$`\"\\", n) >= 0:
 				l.pos++
 			}

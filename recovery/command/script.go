@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ type Command struct {
 	// Next is the operator behind it: "&&", "||", ";", "|", "&", "" at the end, and on Windows [Then] behind the condition of an if.
 	Next string
 
-	bare        bool // a placeholder stands outside of quotes
+	bare        bool // %p stands outside of quotes
 	conditional bool // it begins with an if of cmd.exe
 }
 
@@ -203,16 +204,17 @@ func (c *Command) add(l *lexer, t token, shell Shell) error {
 	}
 	c.Words = append(c.Words, t.word)
 	if first {
-		l.dull = !t.quoted && builtinsOfCmd[strings.ToLower(text)]
+		l.dull = !t.quoted && (isBuiltin(text) || strings.EqualFold(text, "if"))
 	}
 	return nil
 }
 
-// builtinsOfCmd are the commands of cmd.exe that take their words as they are, with backslashes that escape nothing.
-var builtinsOfCmd = map[string]bool{
-	"copy": true, "move": true, "del": true, "erase": true, "ren": true, "rename": true, "md": true, "mkdir": true, "if": true,
-	"type": true, "echo": true, "exit": true, "mklink": true, "cd": true, "set": true, "rem": true,
+// isBuiltin reports whether a program is a part of cmd.exe, which takes its words as they are: backslashes escape nothing.
+func isBuiltin(program string) bool {
+	return slices.Contains(builtinsOfCmd, strings.ToLower(program))
 }
+
+var builtinsOfCmd = strings.Fields("copy move del erase ren rename md mkdir type echo exit mklink cd set")
 
 // compound are the words that begin what is no simple command.
 var compound = map[string]bool{
