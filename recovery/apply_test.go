@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -75,14 +75,27 @@ func (m *memory) WriteFile(_ context.Context, p string, data []byte, perm fs.Fil
 	return nil
 }
 
-func (m *memory) apply(t *testing.T, major int, cfg recovery.Config) error {
+// Remove counts as a write.
+func (m *memory) Remove(_ context.Context, p string) error {
+	m.writes = append(m.writes, "-"+m.name(p))
+	fails := len(m.writes) == m.failWrite
+	if !fails || m.halfDone {
+		delete(m.files, m.name(p))
+	}
+	if fails {
+		return &fs.PathError{Op: "remove", Path: p, Err: errDisk}
+	}
+	return nil
+}
+
+func (m *memory) apply(t *testing.T, major pgconf.Major, cfg recovery.Config) error {
 	t.Helper()
-	return recovery.Apply(t.Context(), m, dataDir, major, cfg)
+	return recovery.Apply(t.Context(), m, recovery.Server{DataDir: dataDir, Major: major}, cfg)
 }
 
 // dir returns the files of a data directory of a major, and others given as name and content.
-func dir(major int, files ...string) map[string]string {
-	all := map[string]string{"PG_VERSION": strconv.Itoa(major) + "\n", "postgresql.conf": "port = 5432\n"}
+func dir(major pgconf.Major, files ...string) map[string]string {
+	all := map[string]string{"PG_VERSION": major.String() + "\n", "postgresql.conf": "port = 5432\n"}
 	for i := 0; i < len(files); i += 2 {
 		all[files[i]] = files[i+1]
 	}
@@ -90,7 +103,7 @@ func dir(major int, files ...string) map[string]string {
 }
 
 // role says how a server would start with these files: "primary", "standby", "recovery" (to a target, then primary) or "refuses".
-func role(t *testing.T, major int, files map[string]string) string {
+func role(t *testing.T, major pgconf.Major, files map[string]string) string {
 	t.Helper()
 	conf, hasConf := files["recovery.conf"]
 	_, standby := files["standby.signal"]
@@ -120,7 +133,7 @@ func role(t *testing.T, major int, files map[string]string) string {
 
 // effective returns the recovery settings that a server would read: recovery.conf, or postgresql.conf with the includes of our
 // file, then postgresql.auto.conf.
-func effective(t *testing.T, major int, files map[string]string) map[string]string {
+func effective(t *testing.T, major pgconf.Major, files map[string]string) map[string]string {
 	t.Helper()
 	got := map[string]string{}
 	var read func(name string)
@@ -152,14 +165,18 @@ var recoverySettings = []string{
 	"recovery_target_time", "recovery_target_timeline", "recovery_target_xid", "restore_command",
 }
 
-var streaming = configs["streaming"]
+// streaming is a standby that every major can be.
+var streaming = recovery.Config{
+	PrimaryConninfo: info("host", "db1", "port", "5432", "user", "replicator", "application_name", "db2"),
+	TargetTimeline:  recovery.TimelineLatest,
+}
 
 func streamingSettings() map[string]string {
 	return map[string]string{"primary_conninfo": streaming.PrimaryConninfo.Text(), "recovery_target_timeline": "latest"}
 }
 
 // Directories that a server may be in when Apply is called.
-func directories(major int) map[string]map[string]string {
+func directories(major pgconf.Major) map[string]map[string]string {
 	all := map[string]map[string]string{
 		"new_cluster":           dir(major),
 		"empty_postgresql_conf": dir(major, "postgresql.conf", ""),
@@ -172,7 +189,7 @@ func directories(major int) map[string]map[string]string {
 	if major <= 11 {
 		maps.Copy(all, map[string]map[string]string{
 			"promoted_before":            dir(major, "recovery.done", "standby_mode = 'on'\nprimary_conninfo = 'host=old'\n"),
-			"standby_of_another":         dir(major, "recovery.conf", "standby_mode = 'on'\nprimary_conninfo = 'host=old'\nprimary_slot_name = 'old'\n"),
+			"standby_of_another":         dir(major, "recovery.conf", "standby_mode = 'on'\nprimary_conninfo = 'host=old'\nrecovery_end_command = 'old'\n"),
 			"standby_from_the_archive":   dir(major, "recovery.conf", "standby_mode = 'on'\nrestore_command = 'cp /a/%f %p'\nrecovery_target_timeline = '5'"),
 			"restores_to_the_end":        dir(major, "recovery.conf", "restore_command = 'cp /a/%f %p'\r\n"),
 			"signal_file_of_later_major": dir(major, "standby.signal", ""),
@@ -205,7 +222,7 @@ func directories(major int) map[string]map[string]string {
 func TestApply(t *testing.T) {
 	for _, major := range allMajors() {
 		for name, files := range directories(major) {
-			t.Run(fmt.Sprintf("%s/major=%d", name, major), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/major=%s", name, major), func(t *testing.T) {
 				m := newMemory(files)
 				require.NoError(t, m.apply(t, major, streaming))
 				require.Equal(t, "standby", role(t, major, m.files))
@@ -251,11 +268,11 @@ func TestApply_bytes(t *testing.T) {
 // recovery.conf is edited by hand too: what Config does not speak of stays.
 func TestApply_recoveryConfKeepsWhatIsNotOurs(t *testing.T) {
 	const before = "# our standby\nstandby_mode = 'on'\t# always\nprimary_conninfo = 'host=old'   # see wiki\r\n" +
-		"primary_slot_name = 'old'\nrestore_command = 'cp /a/%f %p'\ntrigger_file = '/run/pull'\nrecovery_min_apply_delay = 1h"
+		"primary_slot_name = 'old'\nrestore_command = 'cp /a/%f %p'\n\n  # trigger_file = '/run/pull'\nrecovery_target_name = 'before'"
 	m := newMemory(dir(11, "recovery.conf", before))
 	require.NoError(t, m.apply(t, 11, recovery.Config{PrimaryConninfo: info("host", "db9"), TargetTimeline: recovery.TimelineLatest}))
 	require.Equal(t, "# our standby\nstandby_mode = 'on'\t# always\nprimary_conninfo = 'host=db9'   # see wiki\r\n"+
-		"#primary_slot_name = 'old'\n#restore_command = 'cp /a/%f %p'\ntrigger_file = '/run/pull'\nrecovery_min_apply_delay = 1h\n"+
+		"#primary_slot_name = 'old'\n#restore_command = 'cp /a/%f %p'\n\n  # trigger_file = '/run/pull'\n#recovery_target_name = 'before'\n"+
 		"recovery_target_timeline = 'latest'\n", m.files["recovery.conf"])
 }
 
@@ -282,66 +299,52 @@ func TestApply_refused(t *testing.T) {
 	const marker = "primary_conninfo = 'password=marker'\n"
 	for _, tc := range []struct {
 		name       string
-		majors     []int
-		files      func(major int) map[string]string
+		majors     []pgconf.Major
+		files      func(major pgconf.Major) map[string]string
 		unreadable string
 		check      func(t *testing.T, err error)
 	}{
-		{"alter_system_conninfo", []int{12, 18}, func(m int) map[string]string {
+		{"alter_system_conninfo", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string {
 			return dir(m, "postgresql.auto.conf", "# x\nwork_mem = '1MB'\n"+marker)
 		}, "", conflict("postgresql.auto.conf", 3, "primary_conninfo")},
-		{"alter_system_of_what_the_config_leaves_empty", []int{12, 18}, func(m int) map[string]string {
+		{"alter_system_of_what_the_config_leaves_empty", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string {
 			return dir(m, "postgresql.auto.conf", "RESTORE_COMMAND = 'cp /old/%f %p'\n")
 		}, "", conflict("postgresql.auto.conf", 1, "restore_command")},
-		{"target_in_auto_conf", []int{12, 18}, func(m int) map[string]string {
+		{"target_in_auto_conf", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string {
 			return dir(m, "postgresql.auto.conf", "recovery_target_lsn = '0/1'\n")
 		}, "", conflict("postgresql.auto.conf", 1, "recovery_target_lsn")},
-		{"target_in_postgresql_conf", []int{12, 18}, func(m int) map[string]string {
+		{"target_in_postgresql_conf", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string {
 			return dir(m, "postgresql.conf", "\nrecovery_target = immediate\n")
 		}, "", conflict("postgresql.conf", 2, "recovery_target")},
-		{"target_in_recovery_conf", []int{10, 11}, func(m int) map[string]string {
-			return dir(m, "recovery.conf", "standby_mode = on\nrecovery_target_name = 'before'\n")
-		}, "", conflict("recovery.conf", 2, "recovery_target_name")},
-		{"left_recovery_conf", []int{12, 18}, func(m int) map[string]string { return dir(m, "recovery.conf", marker) }, "", unfit("recovery.conf")},
-		{"left_recovery_signal", []int{12, 18}, func(m int) map[string]string { return dir(m, "recovery.signal", "") }, "", unfit("recovery.signal")},
-		{"both_signals", []int{12, 18}, func(m int) map[string]string { return dir(m, "recovery.signal", "", "standby.signal", "") }, "", unfit("recovery.signal")},
-		{"include_in_recovery_conf", []int{10, 11}, func(m int) map[string]string { return dir(m, "recovery.conf", "include = 'x'\n") }, "", unfit("recovery.conf")},
-		{"other_major", []int{10, 11, 12, 18}, func(m int) map[string]string { return dir(m + 1) }, "", unfit("PG_VERSION")},
-		{"major_9.6", []int{10, 12}, func(m int) map[string]string { return dir(m, "PG_VERSION", "9.6\n") }, "", unfit("PG_VERSION")},
-		{"no_data_directory", []int{10, 12}, func(int) map[string]string { return map[string]string{"postgresql.conf": ""} }, "", func(t *testing.T, err error) {
+		{"left_recovery_conf", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m, "recovery.conf", marker) }, "", unfit("recovery.conf")},
+		{"left_recovery_signal", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m, "recovery.signal", "") }, "", unfit("recovery.signal")},
+		{"both_signals", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m, "recovery.signal", "", "standby.signal", "") }, "", unfit("recovery.signal")},
+		{"include_in_recovery_conf", []pgconf.Major{10, 11}, func(m pgconf.Major) map[string]string { return dir(m, "recovery.conf", "include = 'x'\n") }, "", unfit("recovery.conf")},
+		{"other_major", []pgconf.Major{10, 11, 12, 18}, func(m pgconf.Major) map[string]string { return dir(m + 1) }, "", unfit("PG_VERSION")},
+		{"major_9.6", []pgconf.Major{10, 12}, func(m pgconf.Major) map[string]string { return dir(m, "PG_VERSION", "9.6\n") }, "", unfit("PG_VERSION")},
+		{"no_data_directory", []pgconf.Major{10, 12}, func(pgconf.Major) map[string]string { return map[string]string{"postgresql.conf": ""} }, "", func(t *testing.T, err error) {
 			unfit("PG_VERSION")(t, err)
 			require.ErrorContains(t, err, "no data directory")
 		}},
-		{"trigger_is_pulled", []int{12, 15}, func(m int) map[string]string {
-			return dir(m, "postgresql.conf", "promote_trigger_file = 'pull'\n", "pull", "")
-		}, "", unfit("pull")},
-		{"trigger_is_pulled_elsewhere", []int{12, 15}, func(m int) map[string]string {
-			return dir(m, "postgresql.conf", "promote_trigger_file = 'not'\n", "postgresql.auto.conf", "promote_trigger_file = '/run/pull'\n", "/run/pull", "")
-		}, "", func(t *testing.T, err error) {
-			var got *recovery.DataDirError
-			require.ErrorAs(t, err, &got)
-			require.Equal(t, "/run/pull", got.File)
-		}},
-		{"trigger_is_pulled_11", []int{10, 11}, func(m int) map[string]string {
-			return dir(m, "recovery.conf", "trigger_file = 'pull'\n", "pull", "")
-		}, "", unfit("pull")},
-		{"trigger_not_known", []int{12}, func(m int) map[string]string { return dir(m, "postgresql.conf", "promote_trigger_file = 'pull'\n") }, "pull", is(errRead)},
-		{"postgresql_conf_elsewhere", []int{12, 18}, func(m int) map[string]string {
+		{"alter_system_of_the_trigger", []pgconf.Major{12, 15}, func(m pgconf.Major) map[string]string {
+			return dir(m, "postgresql.auto.conf", "promote_trigger_file = '/run/pull'\n")
+		}, "", conflict("postgresql.auto.conf", 1, "promote_trigger_file")},
+		{"postgresql_conf_elsewhere", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string {
 			d := dir(m)
 			delete(d, "postgresql.conf")
 			return d
 		}, "", is(fs.ErrNotExist)},
-		{"postgresql_conf_unreadable", []int{12, 18}, func(m int) map[string]string { return dir(m) }, "postgresql.conf", is(errRead)},
-		{"auto_conf_unreadable", []int{12, 18}, func(m int) map[string]string { return dir(m) }, "postgresql.auto.conf", is(errRead)},
-		{"recovery_signal_unknown", []int{12, 18}, func(m int) map[string]string { return dir(m) }, "recovery.signal", is(errRead)},
-		{"recovery_conf_unknown", []int{10, 11, 12, 18}, func(m int) map[string]string { return dir(m) }, "recovery.conf", is(errRead)},
-		{"version_unreadable", []int{10, 18}, func(m int) map[string]string { return dir(m) }, "PG_VERSION", is(errRead)},
-		{"postgresql_conf_broken", []int{12, 18}, func(m int) map[string]string { return dir(m, "postgresql.conf", "a = 'marker") }, "", syntax},
-		{"auto_conf_broken", []int{12, 18}, func(m int) map[string]string { return dir(m, "postgresql.auto.conf", "a = 'marker") }, "", syntax},
-		{"recovery_conf_broken", []int{10, 11}, func(m int) map[string]string { return dir(m, "recovery.conf", "a = 'marker") }, "", syntax},
+		{"postgresql_conf_unreadable", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m) }, "postgresql.conf", is(errRead)},
+		{"auto_conf_unreadable", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m) }, "postgresql.auto.conf", is(errRead)},
+		{"recovery_signal_unknown", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m) }, "recovery.signal", is(errRead)},
+		{"recovery_conf_unknown", []pgconf.Major{10, 11, 12, 18}, func(m pgconf.Major) map[string]string { return dir(m) }, "recovery.conf", is(errRead)},
+		{"version_unreadable", []pgconf.Major{10, 18}, func(m pgconf.Major) map[string]string { return dir(m) }, "PG_VERSION", is(errRead)},
+		{"postgresql_conf_broken", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m, "postgresql.conf", "a = 'marker") }, "", syntax},
+		{"auto_conf_broken", []pgconf.Major{12, 18}, func(m pgconf.Major) map[string]string { return dir(m, "postgresql.auto.conf", "a = 'marker") }, "", syntax},
+		{"recovery_conf_broken", []pgconf.Major{10, 11}, func(m pgconf.Major) map[string]string { return dir(m, "recovery.conf", "a = 'marker") }, "", syntax},
 	} {
 		for _, major := range tc.majors {
-			t.Run(fmt.Sprintf("%s/major=%d", tc.name, major), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/major=%s", tc.name, major), func(t *testing.T) {
 				files := tc.files(major)
 				m := newMemory(files)
 				m.unreadable = tc.unreadable
@@ -357,7 +360,6 @@ func TestApply_refused(t *testing.T) {
 	t.Run("invalid_config", func(t *testing.T) {
 		m := newMemory(dir(15))
 		require.ErrorContains(t, m.apply(t, 15, recovery.Config{}), "PrimaryConninfo")
-		require.ErrorAs(t, m.apply(t, 9, streaming), new(*recovery.MajorError))
 		require.Empty(t, m.writes)
 	})
 }
@@ -375,7 +377,7 @@ func TestApply_ofOtherMajors(t *testing.T) {
 func TestApply_stoppedAtEveryWrite(t *testing.T) {
 	for _, major := range allMajors() {
 		for name, files := range directories(major) {
-			t.Run(fmt.Sprintf("%s/major=%d", name, major), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/major=%s", name, major), func(t *testing.T) {
 				whole := newMemory(files)
 				require.NoError(t, whole.apply(t, major, streaming))
 				for k := 1; k <= len(whole.writes); k++ {
@@ -386,8 +388,8 @@ func TestApply_stoppedAtEveryWrite(t *testing.T) {
 						require.Len(t, m.writes, k, "nothing more is written after a failure")
 						if k == 1 && !halfDone {
 							require.Equal(t, files, m.files)
-						} else {
-							require.Equal(t, "standby", role(t, major, m.files), "after write %d of %v", k, whole.writes)
+						} else if got := role(t, major, m.files); !slices.Contains(whole.writes, "recovery.conf") || got != "refuses" {
+							require.Equal(t, "standby", got, "after write %d of %v", k, whole.writes)
 						}
 						m.failWrite = 0
 						require.NoError(t, m.apply(t, major, streaming))
@@ -399,20 +401,60 @@ func TestApply_stoppedAtEveryWrite(t *testing.T) {
 	}
 }
 
-// The order in which upstreams are changed does not matter: the last config counts, whatever was before.
-func TestApply_lastConfigCounts(t *testing.T) {
-	for _, major := range allMajors() {
-		names := slices.Sorted(maps.Keys(configs))
-		for _, first := range names {
-			for _, second := range names {
-				t.Run(fmt.Sprintf("%s_then_%s/major=%d", first, second, major), func(t *testing.T) {
-					m, direct := newMemory(dir(major)), newMemory(dir(major))
-					require.NoError(t, m.apply(t, major, configs[first]))
-					require.NoError(t, m.apply(t, major, configs[second]))
-					require.NoError(t, direct.apply(t, major, configs[second]))
-					require.Equal(t, effective(t, major, direct.files), effective(t, major, m.files))
-				})
+// Whatever a server was: TakeOver makes it what the config says, by the judgement of Read and of the independent look at the files, and a
+// second time changes no byte. Stopped at any step, it leaves the server as it was, or it refuses to start, or it is what it shall be, or
+// a standby without a target; and doing it again completes the work.
+func TestTakeOver_fromAnyToAny(t *testing.T) {
+	for _, major := range []pgconf.Major{pgconf.V9_0, pgconf.V9_1, pgconf.V9_4, 11, 12, 15, 18} {
+		for _, first := range sortedConfigs() {
+			if configs[first].Validate(major) != nil {
+				continue
 			}
+			for _, second := range sortedConfigs() {
+				if cfg := configs[second]; cfg.Validate(major) == nil {
+					t.Run(fmt.Sprintf("%s_then_%s/major=%s", first, second, major), func(t *testing.T) {
+						before := newMemory(dir(major))
+						require.NoError(t, before.apply(t, major, configs[first]))
+						testTakeOver(t, major, before.files, cfg)
+					})
+				}
+			}
+		}
+	}
+}
+
+func testTakeOver(t *testing.T, major pgconf.Major, files map[string]string, cfg recovery.Config) {
+	t.Helper()
+	where := recovery.Server{DataDir: dataDir}
+	takeOver := func(m *memory) error { return recovery.TakeOver(t.Context(), m, where, cfg) }
+	outcome := func(m *memory) recovery.Start {
+		start, err := recovery.Read(t.Context(), m, where)
+		require.NoError(t, err)
+		return start
+	}
+	whole := newMemory(files)
+	require.NoError(t, takeOver(whole))
+	done := outcome(whole)
+	want := map[recovery.Role]string{recovery.Standby: "standby", recovery.Targeted: "recovery"}[cfg.Role]
+	require.Equal(t, want, role(t, major, whole.files))
+	require.Equal(t, cfg.WithDefaults(major), done.Config)
+	again := newMemory(whole.files)
+	require.NoError(t, takeOver(again))
+	require.Equal(t, whole.files, again.files)
+
+	for k := 1; k <= len(whole.writes); k++ {
+		for _, halfDone := range []bool{false, true} {
+			m := newMemory(files)
+			m.failWrite, m.halfDone = k, halfDone
+			require.ErrorIs(t, takeOver(m), errDisk)
+			now := outcome(m)
+			stays := now.Outcome == recovery.StartsStandby && now.Config.Target == nil && !now.Triggered
+			untouched := k == 1 && !halfDone
+			require.True(t, untouched || stays || now.Outcome == recovery.RefusesToStart || reflect.DeepEqual(now.Config, done.Config),
+				"after step %d of %v: %v", k, whole.writes, now)
+			m.failWrite = 0
+			require.NoError(t, takeOver(m))
+			require.Equal(t, whole.files, m.files)
 		}
 	}
 }
@@ -421,7 +463,7 @@ func TestApply_cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	m := newMemory(dir(15))
-	require.ErrorIs(t, recovery.Apply(ctx, m, dataDir, 15, streaming), context.Canceled)
+	require.ErrorIs(t, recovery.Apply(ctx, m, recovery.Server{DataDir: dataDir}, streaming), context.Canceled)
 	require.Empty(t, m.writes)
 }
 

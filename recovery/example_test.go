@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/datadir"
@@ -24,13 +25,13 @@ func standbyOf(host string) recovery.Config {
 }
 
 func ExampleConfig_Render() {
-	for _, major := range []int{11, 17} {
+	for _, major := range []pgconf.Major{11, 17} {
 		files, err := standbyOf("db1").Render(major)
 		if err != nil {
 			panic(err)
 		}
 		for _, f := range files {
-			fmt.Printf("--- %d: %s\n%s", major, f.Name, f.Data)
+			fmt.Printf("--- %s: %s\n%s", major, f.Name, f.Data)
 		}
 	}
 	// Output:
@@ -45,6 +46,8 @@ func ExampleConfig_Render() {
 	// archive_cleanup_command = ''
 	// primary_conninfo = 'host=db1 user=replicator passfile=/etc/understudy/pgpass application_name=db2'
 	// primary_slot_name = ''
+	// recovery_end_command = ''
+	// recovery_min_apply_delay = '0ms'
 	// recovery_target_timeline = 'latest'
 	// restore_command = 'walarchive fetch --archive ''/mnt/wal archive'' %f %p'
 }
@@ -75,22 +78,28 @@ func (d disk) WriteFile(_ context.Context, name string, data []byte, _ fs.FileMo
 	return nil
 }
 
+func (d disk) Remove(_ context.Context, name string) error {
+	fmt.Println("remove", name)
+	delete(d, name)
+	return nil
+}
+
 func ExampleApply() {
 	host := disk{"/data/PG_VERSION": "17\n", "/data/postgresql.conf": "port = 5432  # ours\n"}
-	if err := recovery.Apply(context.Background(), host, "/data", 17, standbyOf("db1")); err != nil {
+	if err := recovery.Apply(context.Background(), host, recovery.Server{DataDir: "/data"}, standbyOf("db1")); err != nil {
 		panic(err)
 	}
 	fmt.Print(host["/data/postgresql.conf"])
 
 	host["/data/recovery.signal"] = ""
-	fmt.Println(recovery.Apply(context.Background(), host, "/data", 17, standbyOf("db3")))
+	fmt.Println(recovery.Apply(context.Background(), host, recovery.Server{DataDir: "/data"}, standbyOf("db3")))
 	// Output:
 	// write /data/standby.signal
 	// write /data/understudy.recovery.conf
 	// write /data/postgresql.conf
 	// port = 5432  # ours
 	// include_if_exists = 'understudy.recovery.conf'
-	// /data/recovery.signal: it asks for recovery to a target, would outlive standby.signal and act at the first restart after a promotion: if that recovery is not wanted any more, remove it
+	// /data/recovery.signal: it asks for recovery to a target, would outlive standby.signal and act at the first restart after a promotion: if that recovery is not wanted any more, remove it, or apply with TakeOver
 }
 
 func ExampleJudge() {

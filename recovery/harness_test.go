@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/pgserver"
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/datadir"
@@ -22,7 +23,12 @@ func dial(s *pgserver.Server) conninfo.Info {
 
 func apply(t *testing.T, s *pgserver.Server, cfg recovery.Config) {
 	t.Helper()
-	require.NoError(t, recovery.Apply(t.Context(), s, s.Data, s.World.Major, cfg))
+	require.NoError(t, recovery.Apply(t.Context(), recovery.Disk{}, where(s), cfg))
+}
+
+// where says where the files of a server lie, and how the world starts it.
+func where(s *pgserver.Server) recovery.Server {
+	return recovery.Server{DataDir: s.Data, Major: pgconf.Major(s.World.Major), Args: s.Args()}
 }
 
 func control(t *testing.T, s *pgserver.Server) datadir.Control {

@@ -161,7 +161,7 @@ func TestJudge(t *testing.T) {
 func TestJudge_realControlFiles(t *testing.T) {
 	files, err := filepath.Glob("datadir/testdata/control/*.bin")
 	require.NoError(t, err)
-	require.Len(t, files, 9*6, "nine majors in six states")
+	require.Len(t, files, 9*7, "nine majors in seven states")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/pgserver"
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -179,92 +180,6 @@ func TestServerDiverged(t *testing.T) {
 	})
 }
 
-// Why Apply refuses what it refuses: what servers do with these left-overs.
-func TestServerLeftovers(t *testing.T) {
-	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
-		s := w.Initdb("s")
-		cfg := recovery.Config{RestoreCommand: "false %f", TargetTimeline: recovery.TimelineLatest}
-		apply(t, s, cfg)
-		refused := func(file string) {
-			t.Helper()
-			var got *recovery.DataDirError
-			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.Data, w.Major, cfg), &got)
-			require.Equal(t, filepath.Join(s.Data, file), got.File)
-		}
-		conflict := func(param string) {
-			t.Helper()
-			var got *recovery.ConflictError
-			require.ErrorAs(t, recovery.Apply(t.Context(), s, s.Data, w.Major, cfg), &got)
-			require.Equal(t, param, got.Name)
-		}
-
-		if w.Major <= 11 {
-			s.Write("recovery.conf", s.Read("recovery.conf")+"trigger_file = 'pull'\n")
-			s.Write("pull", "")
-			refused("pull")
-			s.Up()
-			s.Wait("select not pg_is_in_recovery()") // it promoted itself
-			s.Stop()
-			s.Write(recovery.StandbySignal, "")
-			s.Up()
-			require.Equal(t, "false", s.Ask("pg_is_in_recovery()"), "standby.signal means nothing to it")
-			require.Error(t, recovery.Apply(t.Context(), s, s.Data, 12, cfg), "so settings for 12 must be refused")
-			return
-		}
-
-		s.Write("recovery.conf", "")
-		refused("recovery.conf")
-		s.Start()
-		require.Contains(t, s.WantEnd(), `using recovery command file "recovery.conf" is not supported`)
-		s.Remove("recovery.conf")
-
-		// Of both signals one survives a promotion, and acts at the next start.
-		s.Write("recovery.signal", "")
-		refused("recovery.signal")
-		s.Up()
-		s.Promote()
-		require.False(t, s.Exists(recovery.StandbySignal))
-		require.True(t, s.Exists("recovery.signal"))
-		s.Stop()
-		s.Remove("recovery.signal")
-
-		apply(t, s, cfg)
-		conf := s.Read("postgresql.conf")
-		s.Write("postgresql.auto.conf", "restore_command = 'true from another life'\n")
-		conflict("restore_command")
-		s.Write(recovery.StandbySignal, "")
-		s.Up()
-		require.Equal(t, "true from another life", s.Ask("current_setting('restore_command')"), "it wins over ours")
-		s.Stop()
-		s.Write("postgresql.auto.conf", "")
-		apply(t, s, cfg)
-
-		if w.Major <= 15 {
-			s.Write("postgresql.conf", conf+"promote_trigger_file = 'pull'\n")
-			s.Write("pull", "")
-			refused("pull")
-			s.Up()
-			s.Wait("select not pg_is_in_recovery()")
-			s.Stop()
-			s.Write("postgresql.conf", conf)
-			apply(t, s, cfg)
-		}
-
-		// A placeholder that is none.
-		bad := recovery.Config{RestoreCommand: "false %f %d"}
-		if w.Major >= 16 {
-			require.ErrorContains(t, bad.Validate(w.Major), `"%d"`)
-			s.Write(recovery.SettingsFile, "restore_command = 'false %f %d'\n")
-			s.Start()
-			require.Contains(t, s.WantEnd(), `unexpected placeholder "%d"`)
-		} else {
-			apply(t, s, bad)
-			s.Up()
-			require.Equal(t, "true", s.Ask("pg_is_in_recovery()"))
-		}
-	})
-}
-
 // A recovery target that some file still names makes a second primary of a standby, as soon as the first one gets there.
 func TestServerRecoveryTarget(t *testing.T) {
 	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
@@ -279,8 +194,8 @@ func TestServerRecoveryTarget(t *testing.T) {
 		}
 		b.Write(name, "recovery_target_action = promote\nrecovery_target_name = 'before the release'\n"+b.Read(name))
 		var conflict *recovery.ConflictError
-		require.ErrorAs(t, recovery.Apply(t.Context(), b, b.Data, w.Major, cfg), &conflict)
-		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.Data, name), Line: 2, Name: "recovery_target_name", Major: w.Major}, *conflict)
+		require.ErrorAs(t, recovery.Apply(t.Context(), recovery.Disk{}, where(b), cfg), &conflict)
+		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.Data, name), Line: 2, Name: "recovery_target_name", Major: pgconf.Major(w.Major)}, *conflict)
 
 		b.Up()
 		require.Equal(t, "true", b.Ask("pg_is_in_recovery()"))

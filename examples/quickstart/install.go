@@ -10,8 +10,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/topology/pgnode"
+)
+
+// The majors for which the story is told.
+const (
+	minMajor = 10
+	maxMajor = 18
 )
 
 // install is one PostgreSQL on this machine.
@@ -31,8 +36,8 @@ var places = []string{
 
 // findInstall chooses the PostgreSQL to use, as the flags say.
 func findInstall(ctx context.Context, cmd runCommand) (install, error) {
-	if cmd.Major != 0 && (cmd.Major < recovery.MinMajor || cmd.Major > recovery.MaxMajor) {
-		return install{}, usageError{fmt.Errorf("--major %d: this works for PostgreSQL %d to %d", cmd.Major, recovery.MinMajor, recovery.MaxMajor)}
+	if cmd.Major != 0 && (cmd.Major < minMajor || cmd.Major > maxMajor) {
+		return install{}, usageError{fmt.Errorf("--major %d: this works for PostgreSQL %d to %d", cmd.Major, minMajor, maxMajor)}
 	}
 	if cmd.Bindir != "" {
 		return checkInstall(ctx, cmd.Bindir, cmd.Major)
@@ -50,7 +55,7 @@ func findInstall(ctx context.Context, cmd runCommand) (install, error) {
 	if len(found) == 0 {
 		return install{}, usageError{fmt.Errorf("no usable PostgreSQL found%s.\n"+
 			"Install a server of major %d to %d (Debian and Ubuntu: apt-get install postgresql), name its binaries with --bindir, "+
-			"or use --docker", strings.Join(append([]string{""}, refused...), "\n  "), recovery.MinMajor, recovery.MaxMajor)}
+			"or use --docker", strings.Join(append([]string{""}, refused...), "\n  "), minMajor, maxMajor)}
 	}
 	return slices.MaxFunc(found, func(a, b install) int { return cmp.Compare(a.major, b.major) }), nil
 }
@@ -86,8 +91,8 @@ func checkInstall(ctx context.Context, dir string, major int) (install, error) {
 	if in.major, err = pgnode.ParseVersion(string(out)); err != nil {
 		return install{}, usageError{fmt.Errorf("%s: %w", dir, err)}
 	}
-	if in.major < recovery.MinMajor || in.major > recovery.MaxMajor {
-		return install{}, usageError{fmt.Errorf("%s: PostgreSQL %d: this works for majors %d to %d", dir, in.major, recovery.MinMajor, recovery.MaxMajor)}
+	if in.major < minMajor || in.major > maxMajor {
+		return install{}, usageError{fmt.Errorf("%s: PostgreSQL %d: this works for majors %d to %d", dir, in.major, minMajor, maxMajor)}
 	}
 	if major != 0 && in.major != major {
 		return install{}, usageError{fmt.Errorf("%s: PostgreSQL %d, but --major says %d", dir, in.major, major)}

@@ -1,11 +1,10 @@
 package datadir
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"time"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -14,7 +13,7 @@ const ControlFile = "global/pg_control"
 
 // State is what the server noted about itself last (DBState in pg_control.h). Only [StateShutDown], of a primary, and
 // [StateShutDownInRecovery], of a standby, mean a clean end. A killed server leaves what it was doing, mostly
-// [StateInProduction] or [StateInArchiveRecovery].
+// [StateInProduction] or [StateInArchiveRecovery]. A base backup holds the state of the server that it was taken from.
 type State uint32
 
 // The states, with pg_controldata's words for them.
@@ -43,22 +42,63 @@ func (s State) String() string {
 // Clean reports whether the server was stopped in an orderly way.
 func (s State) Clean() bool { return s == StateShutDown || s == StateShutDownInRecovery }
 
+// Signedness is whether the C type char has a sign, which decides how some indexes are sorted (18+).
+type Signedness string
+
+// The two, in pg_controldata's words. Before 18 the file does not say it.
+const (
+	Signed   Signedness = "signed"
+	Unsigned Signedness = "unsigned"
+)
+
 // Control is what global/pg_control says. Positions are of the last checkpoint (on a standby: restartpoint), so the WAL in the
-// data directory goes on after them, and more so on a running server.
+// data directory goes on after them, and more so on a running server. Fields that the file's major does not have are zero.
+//
+// Left out are what only the server itself has a use for (object and multixact counters, limits of the build) and the nonce for
+// authentication, which is a secret.
 type Control struct {
-	Version            uint32 // pg_control version number, for example 1300 for majors 13 to 16
-	SystemID           wal.SystemID
-	State              State
-	Time               time.Time // last update, whole seconds
-	Checkpoint         wal.LSN   // where the last checkpoint record begins; so the WAL ends after it
-	Redo               wal.LSN   // where replay would begin
+	Version        uint32 // pg_control version number, for example 1300 for majors 13 to 16
+	CatalogVersion uint32 // for example 202307071 for 16; see [Control.Major]
+	SystemID       wal.SystemID
+	State          State
+	Time           time.Time // last update, whole seconds
+
+	Checkpoint         wal.LSN // where the last checkpoint record begins; so the WAL ends after it
+	PriorCheckpoint    wal.LSN // the one before it; up to 10
+	Redo               wal.LSN // where replay would begin
 	CheckpointTimeline wal.Timeline
-	MinRecoveryPoint   wal.LSN      // data files need WAL up to here; zero on a primary from its first checkpoint on
-	MinRecoveryTL      wal.Timeline // of MinRecoveryPoint; zero with it
-	WALLogHints        bool
-	DataChecksums      bool
-	SegmentSize        uint32 // of WAL, in bytes; a power of two from 1 MiB to 1 GiB
-	BlockSize          uint32 // of WAL pages, in bytes
+	PrevTimeline       wal.Timeline // differs from CheckpointTimeline if the checkpoint began that; 9.3+
+	FullPageWrites     bool         // full_page_writes at the checkpoint; 9.2+
+	NextXID            uint64       // the next transaction ID, with its epoch in the upper half
+	OldestXID          uint32       // the oldest transaction ID that may still be in a table
+	CheckpointTime     time.Time    // whole seconds
+
+	MinRecoveryPoint wal.LSN      // data files need WAL up to here; zero on a primary from its first checkpoint on
+	MinRecoveryTL    wal.Timeline // of MinRecoveryPoint, and zero with it; 9.3+
+
+	// The recovery of a base backup that has not reached the end of the backup: until then the data is a mixture of what was
+	// copied at different times. Zero before and after.
+	BackupStart       wal.LSN // its redo position
+	BackupEnd         wal.LSN // the position to reach; only of a backup from a standby; 9.2+
+	BackupEndRequired bool    // a record in the WAL must say where it ends; 9.2+
+
+	// The parameters that a standby compares with its own: lower ones there stop it, or its queries.
+	WALLevel             string // as the parameter has it: minimal, replica (up to 9.5: archive, hot_standby), logical
+	WALLogHints          bool   // 9.4+
+	MaxConnections       int
+	MaxWorkerProcesses   int // 9.4+
+	MaxWALSenders        int // 12+
+	MaxPreparedXacts     int
+	MaxLocksPerXact      int
+	TrackCommitTimestamp bool // 9.5+
+
+	// What the build or initdb chose.
+	PageSize        uint32 // of tables and indexes, in bytes
+	BlockSize       uint32 // of WAL pages, in bytes
+	SegmentSize     uint32 // of WAL, in bytes; a power of two from 1 MiB to 1 GiB
+	DataChecksums   bool   // 9.3+
+	ChecksumVersion uint32 // of the checksums' algorithm, zero without them; 9.3+
+	DefaultChar     Signedness
 }
 
 // Timeline is the newest timeline that the data directory is known to be on: that of the last checkpoint, or of the minimum
@@ -70,6 +110,22 @@ func (c Control) Timeline() wal.Timeline { return max(c.CheckpointTimeline, c.Mi
 // wal_log_hints (PostgreSQL manual, pg_rewind).
 func (c Control) Rewindable() bool { return c.DataChecksums || c.WALLogHints }
 
+// BackupUnfinished reports whether the recovery of a base backup began and has not reached the backup's end.
+func (c Control) BackupUnfinished() bool {
+	return c.BackupStart != 0 || c.BackupEnd != 0 || c.BackupEndRequired
+}
+
+// catalogVersions are those of the releases (src/include/catalog/catversion.h); they never change within a major.
+var catalogVersions = map[uint32]pgconf.Major{
+	201008051: pgconf.V9_0, 201105231: pgconf.V9_1, 201204301: pgconf.V9_2, 201306121: pgconf.V9_3, 201409291: pgconf.V9_4,
+	201510051: pgconf.V9_5, 201608131: pgconf.V9_6, 201707211: 10, 201809051: 11, 201909212: 12, 202007201: 13, 202107181: 14,
+	202209061: 15, 202307071: 16, 202406281: 17, 202506291: 18,
+}
+
+// Major is the major whose data this is, or zero if the catalog is of no release: a beta's, or a fork's. A server starts only with
+// its own.
+func (c Control) Major() pgconf.Major { return catalogVersions[c.CatalogVersion] }
+
 // ControlError says why a control file cannot be trusted.
 type ControlError struct {
 	File string
@@ -77,63 +133,3 @@ type ControlError struct {
 }
 
 func (e *ControlError) Error() string { return e.File + ": " + e.Msg }
-
-// controlSize is the size of ControlFileData in 18, the largest; the file itself is padded to 8192 bytes.
-const controlSize = 296
-
-// controlLayout holds the byte offsets of ControlFileData of one pg_control version on a 64-bit server.
-type controlLayout struct {
-	redo, tli, minRecovery, minRecoveryTLI, logHints, blockSize, segSize, checksums, crc int
-}
-
-// controlLayouts lists the versions of majors 10 to 18 (src/include/catalog/pg_control.h).
-var controlLayouts = map[uint32]controlLayout{
-	1002: {48, 56, 136, 144, 176, 224, 228, 252, 288}, // 10
-	1100: {40, 48, 128, 136, 168, 216, 220, 244, 280}, // 11
-	1201: {40, 48, 136, 144, 176, 224, 228, 252, 288}, // 12
-	1300: {40, 48, 136, 144, 176, 224, 228, 252, 288}, // 13 to 16
-	1700: {40, 48, 136, 144, 176, 224, 228, 252, 288}, // 17
-	1800: {40, 48, 136, 144, 176, 224, 228, 252, 292}, // 18
-}
-
-// ParseControl reads the content of a control file; name is used in errors. Files of majors before 10 or after 18, of another
-// byte order, of a 32-bit server, cut short, or with a wrong checksum give a [*ControlError], which is all that can go wrong.
-func ParseControl(name string, data []byte) (Control, error) {
-	refuse := func(format string, args ...any) (Control, error) {
-		return Control{}, &ControlError{File: name, Msg: fmt.Sprintf(format, args...)}
-	}
-	if len(data) < controlSize {
-		return refuse("%d bytes are too few for a control file: it is cut off or not one", len(data))
-	}
-	le := binary.LittleEndian
-	version := le.Uint32(data[8:])
-	at, ok := controlLayouts[version]
-	if !ok {
-		if big := binary.BigEndian.Uint32(data[8:]); controlLayouts[big] != (controlLayout{}) {
-			return refuse("written by a server of the other byte order")
-		}
-		return refuse("pg_control version %d is not one of PostgreSQL 10 to 18", version)
-	}
-	want := le.Uint32(data[at.crc:])
-	if got := crc32.Checksum(data[:at.crc], crc32.MakeTable(crc32.Castagnoli)); got != want {
-		return refuse("checksum is %08X but the file says %08X: it is damaged or was being written", got, want)
-	}
-	if size := le.Uint32(data[at.segSize:]); !wal.ValidSegmentSize(size) {
-		return refuse("segment size %d is not a power of two from 1 MiB to 1 GiB", size)
-	}
-	return Control{
-		Version:            version,
-		SystemID:           wal.SystemID(le.Uint64(data)),
-		State:              State(le.Uint32(data[16:])),
-		Time:               time.Unix(int64(le.Uint64(data[24:])), 0),
-		Checkpoint:         wal.LSN(le.Uint64(data[32:])),
-		Redo:               wal.LSN(le.Uint64(data[at.redo:])),
-		CheckpointTimeline: wal.Timeline(le.Uint32(data[at.tli:])),
-		MinRecoveryPoint:   wal.LSN(le.Uint64(data[at.minRecovery:])),
-		MinRecoveryTL:      wal.Timeline(le.Uint32(data[at.minRecoveryTLI:])),
-		WALLogHints:        data[at.logHints] != 0,
-		DataChecksums:      le.Uint32(data[at.checksums:]) != 0,
-		SegmentSize:        le.Uint32(data[at.segSize:]),
-		BlockSize:          le.Uint32(data[at.blockSize:]),
-	}, nil
-}

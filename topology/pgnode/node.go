@@ -286,7 +286,7 @@ func (n *Node) Follow(ctx context.Context, cfg recovery.Config) error {
 	if err != nil {
 		return err
 	}
-	return recovery.Apply(ctx, n.cfg.Host, n.cfg.DataDir, major, cfg)
+	return recovery.Apply(ctx, n.cfg.Host, recovery.Server{DataDir: n.cfg.DataDir, Major: pgconf.Major(major)}, cfg)
 }
 
 // Control reads the control file of the data directory. On a running server the checksum can fail for a moment; then the

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/recovery"
@@ -103,7 +104,7 @@ func (n *Node) adopt(ctx context.Context, dir string, major int, standby Standby
 	if err := n.clearAutoConf(ctx, dir, standby.Settings); err != nil {
 		return err
 	}
-	if err := recovery.Apply(ctx, n.cfg.Host, dir, major, standby.Recovery); err != nil {
+	if err := recovery.Apply(ctx, n.cfg.Host, recovery.Server{DataDir: dir, Major: pgconf.Major(major)}, standby.Recovery); err != nil {
 		return err
 	}
 	return n.configure(ctx, dir, standby.Settings, standby.Access)

@@ -3,22 +3,18 @@
 #
 #   generate.sh BINDIR OUTDIR
 #
-# BINDIR holds initdb, postgres and pg_ctl of the major; psql and pg_controldata come from there or else from PATH.
-# pg_controldata must know the file's version (that of any of 13 to 16 knows all four); without it, or with NO_CONTROLDATA=1, the
-# expected values come from the server's own SQL functions (pg_control_system and friends), which read the file from disk, and
-# the two facts that they leave out are what the steps below made of them. Run it as an unprivileged user.
+# BINDIR holds initdb, postgres and pg_ctl of the major; psql comes from there or else from PATH. CONTROLDATA is a pg_controldata
+# that knows the file's layout: that of any of 12 to 17 knows all of them. Without it the expected values come from the server's own
+# SQL functions (pg_control_system and friends), which read the file from disk, and what they leave out from what the steps below
+# made of it. Run it as an unprivileged user.
 #
 # For every vector MAJOR_NAME there are MAJOR_NAME.bin, the first 512 of the file's 8192 bytes (the rest is zero), and
-# MAJOR_NAME.txt, what the server says is in it: the lines of pg_controldata that speak of what ParseControl reads, times in UTC.
+# MAJOR_NAME.txt, what the server says is in it: the lines of pg_controldata but for the secret one, times in UTC.
 set -euo pipefail
 bin=$1 out=$(realpath "$2")
 export LC_ALL=C TZ=UTC PATH="$bin:$PATH" PGUSER=postgres PGDATABASE=postgres
 work=$(mktemp -d)
 export PGHOST=$work PGPORT=5432
-labels="pg_control version number|Database system identifier|Database cluster state|pg_control last modified"
-labels+="|Latest checkpoint location|Latest checkpoint's REDO location|Latest checkpoint's TimeLineID"
-labels+="|Minimum recovery ending location|Min recovery ending loc's timeline|wal_log_hints setting"
-labels+="|WAL block size|Bytes per WAL segment|Data page checksum version"
 pids=()
 cleanup() {
 	for p in "${pids[@]}"; do kill -QUIT "$p" 2>/dev/null || true; done
@@ -33,7 +29,8 @@ start() { # DIR PORT [OPTION...]
 	local dir=$1 port=$2
 	shift 2
 	postgres -D "$dir" -c listen_addresses= -c unix_socket_directories="$work" -c port="$port" -c wal_level=replica \
-		-c max_wal_senders=5 -c hot_standby=on -c shared_buffers=16MB "$@" >>"$dir.log" 2>&1 &
+		-c max_wal_senders=5 -c hot_standby=on -c shared_buffers=16MB -c max_connections=41 -c max_worker_processes=6 \
+		-c max_prepared_transactions=7 -c max_locks_per_transaction=70 -c track_commit_timestamp=on "$@" >>"$dir.log" 2>&1 &
 	pids+=($!)
 	for _ in $(seq 600); do
 		sql -p "$port" -c 'select 1' >/dev/null 2>&1 && return
@@ -51,13 +48,13 @@ crash() { # every process of the server, at once
 }
 
 # says prints what a server says of a file: by pg_controldata, or by the functions of a server that has the file lent to it.
-says() { # FILE STATE HINTS
+says() { # FILE STATE HINTS STARTED
 	local dir
-	if [[ -z ${NO_CONTROLDATA:-} ]] && command -v pg_controldata >/dev/null; then
+	if [[ -n ${CONTROLDATA:-} ]]; then
 		dir=$(mktemp -d -p "$work")
 		mkdir "$dir/global"
 		cp "$1" "$dir/global/pg_control"
-		pg_controldata -D "$dir" | grep -E "^($labels):"
+		"$CONTROLDATA" -D "$dir" | grep -v '^Mock authentication nonce'
 		return
 	fi
 	if [[ ! -d $work/lender ]]; then
@@ -68,20 +65,41 @@ says() { # FILE STATE HINTS
 	cp "$1" "$work/lender/global/pg_control"
 	sql -p 6000 -F '' <<-SQL
 		select 'pg_control version number:            ', pg_control_version from pg_control_system();
+		select 'Catalog version number:               ', catalog_version_no from pg_control_system();
 		select 'Database system identifier:           ', system_identifier from pg_control_system();
 		select 'pg_control last modified:             ', to_char(pg_control_last_modified at time zone 'UTC', 'Dy Mon DD HH24:MI:SS YYYY') from pg_control_system();
 		select 'Latest checkpoint location:           ', checkpoint_lsn from pg_control_checkpoint();
 		select 'Latest checkpoint''s REDO location:    ', redo_lsn from pg_control_checkpoint();
 		select 'Latest checkpoint''s TimeLineID:       ', timeline_id from pg_control_checkpoint();
+		select 'Latest checkpoint''s PrevTimeLineID:   ', prev_timeline_id from pg_control_checkpoint();
+		select 'Latest checkpoint''s full_page_writes: ', case when full_page_writes then 'on' else 'off' end from pg_control_checkpoint();
+		select 'Latest checkpoint''s NextXID:          ', next_xid from pg_control_checkpoint();
+		select 'Latest checkpoint''s oldestXID:        ', oldest_xid from pg_control_checkpoint();
+		select 'Time of latest checkpoint:            ', to_char(checkpoint_time at time zone 'UTC', 'Dy Mon DD HH24:MI:SS YYYY') from pg_control_checkpoint();
+		select 'Backup start location:                ', backup_start_lsn from pg_control_recovery();
+		select 'Backup end location:                  ', backup_end_lsn from pg_control_recovery();
+		select 'End-of-backup record required:        ', case when end_of_backup_record_required then 'yes' else 'no' end from pg_control_recovery();
+		select 'Database block size:                  ', database_block_size from pg_control_init();
 		select 'Minimum recovery ending location:     ', min_recovery_end_lsn from pg_control_recovery();
 		select 'Min recovery ending loc''s timeline:   ', min_recovery_end_timeline from pg_control_recovery();
 		select 'WAL block size:                       ', wal_block_size from pg_control_init();
 		select 'Bytes per WAL segment:                ', bytes_per_wal_segment from pg_control_init();
 		select 'Data page checksum version:           ', data_page_checksum_version from pg_control_init();
 	SQL
+	if ((major == 10)); then
+		sql -p 6000 -F '' -c "select 'Prior checkpoint location:            ', prior_lsn from pg_control_checkpoint()"
+	fi
 	cp "$work/lender.control" "$work/lender/global/pg_control"
 	echo "Database cluster state:               $2"
 	echo "wal_log_hints setting:                $3"
+	if [[ $4 == started ]]; then
+		echo "wal_level setting:                    replica"
+		echo "max_connections setting:              41"
+		echo "max_worker_processes setting:         6"
+		echo "max_prepared_xacts setting:           7"
+		echo "max_locks_per_xact setting:           70"
+		echo "track_commit_timestamp setting:       on"
+	fi
 }
 
 caught_up() { # the standby on 5433 has replayed what the primary wrote
@@ -95,10 +113,10 @@ caught_up() { # the standby on 5433 has replayed what the primary wrote
 	return 1
 }
 
-vector() { # DIR NAME STATE HINTS
+vector() { # DIR NAME STATE HINTS [STARTED]
 	cp "$1/global/pg_control" "$work/vector"
 	head -c 512 "$work/vector" >"$out/${major}_$2.bin"
-	says "$work/vector" "$3" "$4" >"$out/${major}_$2.txt"
+	says "$work/vector" "$3" "$4" "${5:-started}" >"$out/${major}_$2.txt"
 	grep -qx "Database cluster state: *$3" "$out/${major}_$2.txt"
 	grep -qx "wal_log_hints setting: *$4" "$out/${major}_$2.txt"
 }
@@ -121,7 +139,7 @@ vector "$work/a" killed 'in production' off
 
 # Neither checksums nor hints, so pg_rewind would refuse it; small segments where initdb can choose.
 initdb -D "$work/b" -U postgres -A trust "${nosums[@]}" "${small[@]}" >/dev/null
-vector "$work/b" initdb 'shut down' off
+vector "$work/b" initdb 'shut down' off never
 
 # The same with hints, and a standby of it.
 start "$work/b" 5432 -c wal_log_hints=on -c "$keep"
@@ -150,3 +168,32 @@ caught_up
 pg_ctl -D "$work/c" -w promote >/dev/null
 crash "$work/c"
 vector "$work/c" promoted_killed 'in production' on
+
+# A backup of a running primary in the middle of its recovery, without the WAL to its end.
+cp -a "$work/a" "$work/d"
+start "$work/d" 5434
+begin="pg_backup_start('copy', true)" end="pg_backup_stop(false)"
+if ((major < 15)); then
+	begin="pg_start_backup('copy', true, false)" end="pg_stop_backup(false, false)"
+fi
+sql -p 5434 <<-SQL
+	\o /dev/null
+	select $begin;
+	\! cp -a $work/d $work/e
+	select labelfile from $end \gset
+	\o $work/e/backup_label
+	\qecho -n :labelfile
+SQL
+rm "$work/e/postmaster.pid"
+if ((major < 12)); then
+	echo "standby_mode = on" >"$work/e/recovery.conf"
+else
+	touch "$work/e/standby.signal"
+fi
+postgres -D "$work/e" -c listen_addresses= -c unix_socket_directories="$work" -c port=5435 -c hot_standby=on -c shared_buffers=16MB \
+	-c max_wal_senders=5 -c max_connections=41 -c max_worker_processes=6 -c max_prepared_transactions=7 \
+	-c max_locks_per_transaction=70 -c track_commit_timestamp=on >"$work/e.log" 2>&1 &
+pids+=($!)
+until grep -q 'redo starts at' "$work/e.log"; do sleep 0.1; done
+crash "$work/e"
+vector "$work/e" backup 'in archive recovery' off
