@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/recovery/command"
 )
 
 // Validate reports what a server of the major would refuse, ignore or do in another way than c says, and what to do instead. The
@@ -82,34 +83,29 @@ func validSlotName(name string) bool {
 	return len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-func (v *validation) commands() {
-	for _, command := range []struct{ field, text, letters string }{
-		{"RestoreCommand", v.RestoreCommand, "fpr"},
-		{"ArchiveCleanupCommand", v.ArchiveCleanupCommand, "r"},
-		{"RecoveryEndCommand", v.RecoveryEndCommand, "r"},
-	} {
-		if bad := badPlaceholder(command.text, command.letters); bad != "" && v.major >= 16 {
-			v.fault(command.field, "%q is no placeholder, and PostgreSQL 16 and later stop at it: write %%%% for a percent sign", bad)
-		}
-	}
-}
+// maxCommand is where servers cut a command off, restore_command up to 12 and the others up to 15.
+const maxCommand = 1023
 
-// badPlaceholder returns the first placeholder of a shell command that is not among the letters, or nothing. From 16 on the
-// server ends with an error there (replace_percent_placeholders in src/common/percentrepl.c), before it passed it on.
-func badPlaceholder(command, letters string) string {
-	for i := 0; i < len(command); i++ {
-		if command[i] != '%' {
-			continue
-		}
-		i++
-		if i == len(command) {
-			return "%"
-		}
-		if command[i] != '%' && strings.IndexByte(letters, command[i]) < 0 {
-			return command[i-1 : i+1]
+// commands lets the commands be expanded, with the longest values there are.
+func (v *validation) commands() {
+	values := command.Values{File: strings.Repeat("F", 24), Path: "pg_xlog/RECOVERYHISTORY", Oldest: strings.Repeat("F", 24)}
+	for _, c := range []struct {
+		field, text string
+		kind        command.Kind
+	}{
+		{"RestoreCommand", v.RestoreCommand, command.Restore},
+		{"ArchiveCleanupCommand", v.ArchiveCleanupCommand, command.Cleanup},
+		{"RecoveryEndCommand", v.RecoveryEndCommand, command.RecoveryEnd},
+	} {
+		expanded, err := command.Server{Major: v.major}.Expand(c.kind, c.text, values)
+		var bad *command.PlaceholderError
+		switch {
+		case errors.As(err, &bad):
+			v.fault(c.field, "%q is no placeholder, and PostgreSQL 16 and later stop at it: write %%%% for a percent sign", bad.Found)
+		case len(expanded) >= maxCommand && (v.major <= 12 || v.major <= 15 && c.kind != command.Restore):
+			v.fault(c.field, "PostgreSQL %s cuts a command off after %d bytes: put it into a script", v.major, maxCommand)
 		}
 	}
-	return ""
 }
 
 func (v *validation) trigger() {
