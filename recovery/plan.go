@@ -220,7 +220,7 @@ func (p *planner) conflict(s pgconf.Setting) error {
 // conflicts looks for what would overrule the settings, and for other recovery targets.
 func (p *planner) conflicts() error {
 	for _, s := range p.conf.Args() {
-		if p.sets(s.Name) || slices.Contains(targetNames, s.Name) && s.Value != "" {
+		if p.sets(s.Name) || isTargetName(s.Name) && s.Value != "" {
 			return p.conflict(s)
 		}
 	}
@@ -232,7 +232,7 @@ func (p *planner) conflicts() error {
 		switch {
 		case p.isAutoConf(s.File) && p.sets(s.Name):
 			return p.conflict(s)
-		case slices.Contains(targetNames, s.Name) && !p.isOurs(s.File):
+		case isTargetName(s.Name) && !p.isOurs(s.File):
 			targets[s.Name] = s
 		}
 	}

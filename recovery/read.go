@@ -279,7 +279,7 @@ func (r *reading) oneTarget() pgconf.Setting {
 	}
 	var set pgconf.Setting
 	for _, s := range applied(r.conf) {
-		if !slices.Contains(targetNames, s.Name) || byArgs[s.Name] && s.File != pgconf.CommandLine {
+		if !isTargetName(s.Name) || byArgs[s.Name] && s.File != pgconf.CommandLine {
 			continue
 		}
 		if set.Value != "" && set.Name != s.Name {

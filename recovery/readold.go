@@ -44,7 +44,7 @@ func (r *reading) recoveryConf() error {
 			r.refuse(at(s, msg))
 		}
 		r.inUse[s.Name] = s
-		if slices.Contains(targetNames, s.Name) {
+		if isTargetName(s.Name) {
 			target = s
 		}
 	}

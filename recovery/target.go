@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,8 @@ const (
 
 // targetNames are the parameters that name a target. Their order is that in which servers up to 9.3 let one win.
 var targetNames = []string{targetXID, targetName, targetTime, targetLSN, targetImmediate}
+
+func isTargetName(name string) bool { return slices.Contains(targetNames, name) }
 
 // targetSetting returns the parameter and value that stand for a target, and whether it is exclusive; the last is "" for a target of
 // which there is only one form.
