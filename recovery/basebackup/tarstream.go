@@ -157,7 +157,7 @@ func (s *splitter) parseHeader() (member, error) {
 	}
 	mode, okMode := number(h[tarMode:tarModeEnd])
 	size, okSize := number(h[tarSize:tarSizeEnd])
-	name := strings.TrimPrefix(strings.TrimSuffix(s.current, "/"), "./") // the server writes "./pg_wal/archive_status/"
+	name := strings.TrimPrefix(strings.TrimSuffix(s.current, "/"), "./")                // the server writes "./pg_wal/archive_status/"
 	m.name, m.mode, m.link = name, fs.FileMode(mode&0o777), text(h[tarLink:tarLinkEnd]) //nolint:gosec // nine bits
 	switch {
 	case string(h[tarMagic:tarMagicEnd]) != "ustar" || !okMode || !okSize:

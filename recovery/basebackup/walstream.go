@@ -36,6 +36,7 @@ type walStream struct {
 	track   *tracker
 
 	open bool // a segment is being written
+	buf  []byte
 
 	mu     sync.Mutex
 	tli    wal.Timeline
@@ -226,13 +227,15 @@ func (s *walStream) data(at wal.LSN) error {
 	if at != s.pos {
 		return fmt.Errorf("the server sent WAL from %v, not from %v", at, s.pos)
 	}
-	buf := make([]byte, min(s.left, 128<<10))
+	if s.buf == nil {
+		s.buf = make([]byte, readBufferSize)
+	}
 	for s.left > 0 {
-		n, err := s.Read(buf)
+		n, err := s.Read(s.buf)
 		if err != nil {
 			return err
 		}
-		if err := s.store(buf[:n]); err != nil {
+		if err := s.store(s.buf[:n]); err != nil {
 			return err
 		}
 	}
