@@ -97,15 +97,19 @@ const (
 	codeTooManyConnections = "53300"
 	codeInvalidAuth        = "28000"
 	codeNoPrivilege        = "42501"
-	codeUndefinedFile      = "58P01"
+	codeUndefinedFile      = "58P01" // of START_REPLICATION: the segment is gone
 	codeUndefinedObject    = "42704"
 	codeObjectInUse        = "55006"
 	codeLimitExceeded      = "53400"
 	codeNotInState         = "55000"
 	codeDataCorrupted      = "XX001"
+	codeAdminShutdown      = "57P01"
+	codeCrashShutdown      = "57P02"
 )
 
-var segmentInText = regexp.MustCompile(`[0-9A-F]{24}`)
+// walRemoved are the texts for a segment that is gone (CheckXLogRemoved in xlog.c, perform_base_backup in basebackup.c); their codes
+// say nothing.
+var walRemoved = regexp.MustCompile(`requested WAL segment [0-9A-F]{24} has already been removed|could not find (any )?WAL file`)
 
 // meaning returns which of our errors an error of the server is, or nil. Only few codes are of one meaning, so the texts count too;
 // a server that speaks another language is still quoted.
@@ -128,12 +132,10 @@ func meaning(e *pgconn.PgError) error {
 		case strings.Contains(e.Message, "slot"):
 			return ErrSlot
 		}
-	case codeUndefinedFile:
-		if segmentInText.MatchString(e.Message) {
-			return ErrWALRemoved
-		}
+	case codeAdminShutdown, codeCrashShutdown:
+		return ErrConnectionLost
 	}
-	if strings.Contains(e.Message, "WAL file") {
+	if walRemoved.MatchString(e.Message) {
 		return ErrWALRemoved
 	}
 	return nil

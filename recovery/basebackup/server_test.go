@@ -121,7 +121,7 @@ func TestRun(t *testing.T) {
 			Progress: func(p basebackup.Progress) { phases = append(phases, p.Phase) },
 			Prepare: func(ctx context.Context, dir string) error {
 				require.Equal(t, clone.Data+".incoming", dir)
-				wantNoStart(t, w, dir)
+				wantNoStart(t, primary, dir)
 				return standby(primary)(ctx, dir)
 			},
 		})
@@ -240,11 +240,12 @@ func remap(t *testing.T, dir, from, to string) {
 	require.NoError(t, os.WriteFile(name, []byte(strings.ReplaceAll(string(text), from+"\n", to+"\n")), 0o600))
 }
 
-// wantNoStart demands that no server starts in a folder.
-func wantNoStart(t testing.TB, w *pgserver.World, dir string) {
+// wantNoStart demands that no server starts in a folder, not even with a configuration from elsewhere.
+func wantNoStart(t testing.TB, s *pgserver.Server, dir string) {
 	t.Helper()
-	give(t, w, dir)
-	out, err := w.Command("postgres", "-D", dir, "-c", "port=1", "-c", "unix_socket_directories="+w.Dir).CombinedOutput()
+	give(t, s.World, dir)
+	args := append(s.Args(), "-D", dir, "-c", "config_file="+filepath.Join(s.Data, "postgresql.conf"), "-c", "port=1")
+	out, err := s.World.Command("postgres", args...).CombinedOutput()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, "%s", out)
 	require.Regexp(t, "could not find the database system|is not a valid data directory", string(out))
