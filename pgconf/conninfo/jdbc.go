@@ -104,13 +104,19 @@ func (i Info) jdbcServers(errs *OptionErrors) (string, *OptionError) {
 
 // jdbcHost returns a host as it stands in a URL, where pgjdbc decodes nothing; empty if it cannot.
 func jdbcHost(h string) string {
-	if addr, err := netip.ParseAddr(h); err == nil && addr.Is6() {
+	if isJDBCv6(h) {
 		return "[" + h + "]"
 	}
 	if escape(h, "") != h {
 		return ""
 	}
 	return h
+}
+
+// isJDBCv6 reports whether h is an IPv6 address that can stand between brackets, where pgjdbc decodes nothing either.
+func isJDBCv6(h string) bool {
+	addr, err := netip.ParseAddr(h)
+	return err == nil && addr.Is6() && escape(addr.Zone(), "") == addr.Zone()
 }
 
 // property returns name and value of the property that says the same, or no name if none is needed.

@@ -167,6 +167,7 @@ func TestJDBCLosses(t *testing.T) {
 		"host=@x":                       {"", "host"},
 		"host='a b'":                    {"", "host"},
 		"host=a/b":                      {"", "host"},
+		"host=::1%/":                    {"", "host"},
 		"host=a,b port=1,2,3":           {"", "port"},
 		"host=a port=x":                 {"", "port"},
 		"host=a hostaddr=x":             {"", "hostaddr"},

@@ -2,7 +2,6 @@ package conninfo
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -105,7 +104,7 @@ func jdbcServer(s string) (host, port, msg string) {
 	}
 	if inside, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inside, "]") {
 		host = strings.TrimSuffix(inside, "]")
-		if addr, err := netip.ParseAddr(host); err != nil || !addr.Is6() {
+		if !isJDBCv6(host) {
 			return "", "", "no IPv6 address in the brackets"
 		}
 		return host, port, ""
