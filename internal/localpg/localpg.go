@@ -128,17 +128,23 @@ func Each(t *testing.T, test func(t *testing.T, in Install)) {
 	}
 }
 
-// EachServer runs a test once for each major from 10 on, newest first, as the subtest "major=N", with what Servers finds. One that is
-// missing on this machine is skipped, or fails if CI is set; scripts/setup fetches them.
+// EachServer runs a test once for each major from 10 on, as the subtest "servers/major=N", with what Servers finds, some at a time, and
+// returns when all have ended. One that is missing on this machine is skipped, or fails if CI is set; scripts/setup fetches them.
 //
 // UNDERSTUDY_TEST_MAJORS names the only majors wanted, such as "10 18", for a quick look; in CI it does not count.
 func EachServer(t *testing.T, test func(t *testing.T, in Install)) {
 	t.Helper()
-	for major := MaxMajor; major >= MinMajor; major-- {
-		if wanted(major) {
-			t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) { test(t, Server(t, major)) })
+	t.Run("servers", func(t *testing.T) { // which ends with the last of them
+		for major := MaxMajor; major >= MinMajor; major-- {
+			if !wanted(major) {
+				continue
+			}
+			t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) {
+				t.Parallel()
+				test(t, Server(t, major))
+			})
 		}
-	}
+	})
 }
 
 func wanted(major int) bool {

@@ -48,13 +48,10 @@ func Run(m *testing.M) int {
 	return m.Run()
 }
 
-// Each runs a test in a world of each major from 10 on, some at a time; see [localpg.EachServer].
+// Each runs a test in a world of each major; see [localpg.EachServer].
 func Each(t *testing.T, test func(t *testing.T, w *World)) {
 	t.Helper()
-	localpg.EachServer(t, func(t *testing.T, in localpg.Install) {
-		t.Parallel()
-		test(t, New(t, in))
-	})
+	localpg.EachServer(t, func(t *testing.T, in localpg.Install) { test(t, New(t, in)) })
 }
 
 // New makes a world that ends with the test.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -80,7 +81,8 @@ func (s *Server) Keep(t testing.TB, names ...string) {
 
 // pool starts a server of a major on first use, and keeps it until the tests of the package have run.
 type pool struct {
-	servers map[int]*Server
+	sync.Mutex
+	servers map[int]*Server // by major; nil is one that did not start
 }
 
 var shared = pool{servers: map[int]*Server{}}
@@ -92,7 +94,7 @@ func Run(m *testing.M) int {
 }
 
 // Each runs a test with a server of each major; see [localpg.EachServer]. The servers are shared by all tests of a package: tests that
-// use them are not parallel, and leave no file changed.
+// use them are not parallel to each other, and leave no file changed.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
 	localpg.EachServer(t, func(t *testing.T, in localpg.Install) { test(t, shared.get(t, in)) })
@@ -101,14 +103,19 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 // get returns the server of a major. One that did not start is not tried again: it fails every test that asks for it.
 func (p *pool) get(t *testing.T, in localpg.Install) *Server {
 	t.Helper()
-	if s, ok := p.servers[in.Major]; ok {
+	p.Lock()
+	s, tried := p.servers[in.Major]
+	p.Unlock()
+	if tried {
 		if s == nil {
 			t.Fatalf("PostgreSQL %d did not start, see above", in.Major)
 		}
 		return s
 	}
 	s, err := start(in, 5432)
+	p.Lock()
 	p.servers[in.Major] = s
+	p.Unlock()
 	if err != nil {
 		t.Fatalf("start PostgreSQL %d of %s: %v", in.Major, in.Dir, err)
 	}
