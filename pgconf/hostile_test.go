@@ -64,7 +64,7 @@ const (
 )
 
 // takes fails the test if run takes longer than time that grows with the size of its input allows: seconds where it takes
-// a tenth of one, even with the race detector.
+// a tenth of one, even with the race detector on a machine that has much else to do.
 func takes(t *testing.T, atMost time.Duration, run func()) {
 	t.Helper()
 	begin := time.Now()
@@ -80,7 +80,7 @@ func TestHugeLine(t *testing.T) {
 		"comment":  "#" + strings.Repeat("a = 1", 20*mega),
 	} {
 		t.Run(name, func(t *testing.T) {
-			takes(t, 60*time.Second, func() {
+			takes(t, 5*time.Minute, func() {
 				f, err := pgconf.Parse("f", []byte(text))
 				require.Equal(t, name == "unclosed", err != nil)
 				require.NoError(t, f.SetKeeping("a", "2"))
@@ -98,7 +98,7 @@ func TestHugeLine(t *testing.T) {
 // TestHugeFile has 100 MB of short lines: what they take in memory is a small multiple of that.
 func TestHugeFile(t *testing.T) {
 	text := bytes.Repeat([]byte("a = 1\n#b\n"), 100*mega/9)
-	takes(t, 60*time.Second, func() {
+	takes(t, 5*time.Minute, func() {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		f, err := pgconf.Parse("f", text)
@@ -125,7 +125,7 @@ func TestMillions(t *testing.T) {
 		"empty":     strings.Repeat("\n", mega),
 	} {
 		t.Run(name, func(t *testing.T) {
-			takes(t, 60*time.Second, func() {
+			takes(t, 5*time.Minute, func() {
 				f, _ := pgconf.Parse("f", []byte(text))
 				require.NoError(t, f.Set("a", "2"))
 				require.NoError(t, f.SetKeeping("a", "3"))
@@ -148,7 +148,7 @@ func TestMillions(t *testing.T) {
 // TestBulkEdits sets a thousand names in a file of a hundred thousand lines, in each of the three ways.
 func TestBulkEdits(t *testing.T) {
 	text, values := bulk()
-	takes(t, 30*time.Second, func() {
+	takes(t, 3*time.Minute, func() {
 		f, err := pgconf.Parse("f", text)
 		require.NoError(t, err)
 		require.NoError(t, f.SetAll(values))
