@@ -40,14 +40,19 @@ func controlVectors(t testing.TB) []controlVector {
 		require.NoError(t, err)
 		text, err := os.ReadFile(stem + ".txt")
 		require.NoError(t, err)
-		says := map[string]string{}
-		for line := range strings.Lines(string(text)) {
-			label, value, _ := strings.Cut(line, ":")
-			says[label] = strings.TrimSpace(value)
-		}
-		all = append(all, controlVector{filepath.Base(stem), data, says})
+		all = append(all, controlVector{filepath.Base(stem), data, says(string(text))})
 	}
 	return all
+}
+
+// says takes apart what pg_controldata prints.
+func says(text string) map[string]string {
+	said := map[string]string{}
+	for line := range strings.Lines(text) {
+		label, value, _ := strings.Cut(line, ":")
+		said[label] = strings.TrimSpace(value)
+	}
+	return said
 }
 
 func controlVectorOf(t testing.TB, name string) controlVector {

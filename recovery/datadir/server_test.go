@@ -4,15 +4,19 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/pgserver"
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/recovery/datadir"
+	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgserver.Run(m)) }
@@ -138,4 +142,85 @@ func readControl(t *testing.T, s *pgserver.Server) datadir.Control {
 	c, err := datadir.ReadControl(s.Data)
 	require.NoError(t, err)
 	return c
+}
+
+// A server's life as Inspect sees it: running, stopped, killed, and a backup before its first start.
+func TestServerInspect(t *testing.T) {
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
+		major := pgconf.Major(w.Major)
+		s := w.Initdb("s")
+		d := datadir.Inspect(s.Data)
+		require.NoError(t, d.Err())
+		require.Equal(t, datadir.Stopped, d.Server.Life)
+		require.Nil(t, d.Server.Postmaster)
+
+		s.Up()
+		var d2 datadir.Directory
+		pgserver.Until(t, "the status in postmaster.pid", func() error {
+			if d2 = datadir.Inspect(s.Data); d2.Server.Postmaster == nil || d2.Server.Postmaster.Status != datadir.StatusReady {
+				return fmt.Errorf("%+v", d2.Server)
+			}
+			return d2.Err()
+		})
+		require.Equal(t, datadir.Running, d2.Server.Life)
+		require.Equal(t, major, d2.Major)
+		require.Equal(t, wal.History{Timeline: 1}, d2.History)
+		require.Nil(t, d2.Label)
+		p := d2.Server.Postmaster
+		require.Contains(t, d2.Server.PIDs, p.PID)
+		require.Equal(t, s.Ask("select setting from pg_settings where name = 'data_directory'"), p.DataDir)
+		require.Equal(t, s.Port, p.Port)
+		require.Equal(t, w.Dir, p.SocketDir)
+		require.Empty(t, p.ListenAddr)
+		require.NotZero(t, p.ShmemKey)
+		// The file has the second in which the postmaster began, the function the moment when it was nearly up.
+		started, err := strconv.ParseInt(s.Ask("extract(epoch from pg_postmaster_start_time())::bigint"), 10, 64)
+		require.NoError(t, err)
+		require.InDelta(t, started, p.StartTime.Unix(), 30)
+
+		folder := filepath.Join(w.Dir, `space \ here`)
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		_, err = localpg.Owner(folder)
+		require.NoError(t, err)
+		s.Exec("create tablespace elsewhere location '" + folder + "'")
+		start, stop := "pg_backup_start(E'two\nlines', true)", "pg_backup_stop(false)"
+		if w.Major < 15 {
+			start, stop = "pg_start_backup(E'two\nlines', true, false)", "pg_stop_backup(false, false)"
+		}
+		var label, spaces string
+		require.NoError(t, s.Do(func(ctx context.Context, conn *pgx.Conn) error {
+			if _, err := conn.Exec(ctx, "select "+start); err != nil {
+				return err
+			}
+			return conn.QueryRow(ctx, "select labelfile, spcmapfile from "+stop).Scan(&label, &spaces)
+		}))
+		s.Stop()
+		d = datadir.Inspect(s.Data)
+		require.NoError(t, d.Err())
+		require.Equal(t, datadir.Stopped, d.Server.Life)
+		require.Equal(t, datadir.StateShutDown, d.Control.State)
+
+		backup := w.Server("backup")
+		w.CopyTree(s.Data, backup.Data)
+		backup.Write(datadir.LabelFile, label)
+		backup.Write(datadir.TablespaceMapFile, spaces)
+		d = datadir.Inspect(backup.Data)
+		require.NoError(t, d.Err())
+		require.Equal(t, label, string(d.Label.Bytes()))
+		require.Equal(t, "two\nlines", d.Label.Label)
+		require.Len(t, d.Tablespaces, 1)
+		require.Equal(t, folder, d.Tablespaces[0].Path)
+
+		s.Up()
+		s.Kill(syscall.SIGKILL)
+		require.FileExists(t, filepath.Join(s.Data, datadir.PostmasterFile))
+		pgserver.Until(t, "the end of the backends", func() error {
+			if d = datadir.Inspect(s.Data); d.Server.Life == datadir.Running {
+				return fmt.Errorf("%v", d.Server.Evidence)
+			}
+			return nil
+		})
+		require.NotNil(t, d.Server.Postmaster, "left behind")
+		require.Equal(t, datadir.StateInProduction, d.Control.State)
+	})
 }
