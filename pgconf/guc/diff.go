@@ -140,7 +140,11 @@ func (v *values) value(key string) (Value, bool) {
 	if !ok {
 		return Value{}, false
 	}
-	d, err := p.any(v.get(key).Value)
+	text := p.Default
+	if i, ok := v.lines[key]; ok {
+		text = v.all[i].Value
+	}
+	d, err := p.any(text)
 	return d, err == nil
 }
 
