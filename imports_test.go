@@ -59,6 +59,7 @@ var mayImport = map[string][]string{
 	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "walarchive/wal", "internal/atomicfile"},
 	"recovery/command":    {"pgconf"},
 	"recovery/datadir":    {"pgconf", "walarchive/wal"},
+	"recovery/pitr":       {"recovery", "recovery/datadir", "pgconf", "internal/atomicfile"},
 	"topology":            {"pgconf/...", "walarchive/wal"},
 	"topology/host":       {"topology/host/...", "internal/atomicfile"},
 	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery/...", "walarchive/wal"},

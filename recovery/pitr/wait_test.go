@@ -1,0 +1,62 @@
+package pitr
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/understudy-ha/understudy/recovery"
+)
+
+func TestJudge(t *testing.T) {
+	const (
+		stop   = "LOG:  recovery stopping before commit of transaction 731, time 2026-03-01 12:00:00+00\n"
+		paused = "2026 [7] LOG:  recovery has paused\nHINT:  Execute pg_wal_replay_resume() to continue.\n"
+		over   = "LOG:  archive recovery complete\n"
+		ready  = "LOG:  database system is ready to accept connections\n"
+		halfUp = "LOG:  database system is ready to accept read-only connections\n"
+		client = "FATAL:  the database system is starting up\n"
+		early  = "FATAL:  recovery ended before configured recovery target was reached\n"
+	)
+	said := strings.TrimSuffix(strings.TrimPrefix(stop, "LOG:  "), "\n")
+	to := recovery.TargetXID{XID: 731}
+	for name, tc := range map[string]struct {
+		log     string
+		ended   bool
+		target  recovery.Target
+		action  recovery.TargetAction
+		done    bool
+		stopped string
+		err     string
+	}{
+		"nothing_yet":           {"", false, to, "pause", false, "", ""},
+		"read_only":             {halfUp + client, false, to, "promote", false, "", ""},
+		"stopped_not_yet_there": {stop, false, to, "pause", false, "", ""},
+		"paused":                {halfUp + stop + paused, false, to, "pause", true, said, ""},
+		"paused_13":             {stop + "LOG:  pausing at the end of recovery\n", false, to, "pause", true, said, ""},
+		"paused_by_somebody":    {paused, false, to, "pause", false, "", ""},
+		"paused_on_the_way":     {stop + paused, false, to, "promote", false, "", ""},
+		"promoted":              {stop + over + ready, false, to, "promote", true, said, ""},
+		"not_ready_yet":         {stop + over, false, to, "promote", false, "", ""},
+		"half_a_line":           {stop + over + strings.TrimSuffix(ready, "\n"), false, to, "promote", false, "", ""},
+		"shut_down":             {client + stop, true, to, "shutdown", true, said, ""},
+		"not_shut_down_yet":     {stop, false, to, "shutdown", false, "", ""},
+		"end_of_the_archive":    {over + ready, false, nil, "", true, "", ""},
+		"ended_early":           {client + early, true, to, "promote", true, "", ErrNotReached.Error()},
+		"ended_early_12":        {over + ready, false, to, "promote", true, "", ErrNotReached.Error()},
+		"ended":                 {"FATAL:  could not restore file \"0001\"\nLOG:  database system is shut down\n", true, to, "promote", true, "", "could not restore"},
+		"ended_while_paused":    {stop, true, to, "pause", true, "", "the server ended"},
+		"ended_at_once":         {"", true, to, "shutdown", true, "", "the server ended"},
+		"panic":                 {"PANIC:  could not locate a valid checkpoint record\n", true, nil, "", true, "", "valid checkpoint"},
+	} {
+		stopped, done, err := judge(tc.log, "data.log", tc.ended, recovery.Config{Target: tc.target, Action: tc.action})
+		require.Equal(t, tc.done, done, name)
+		require.Equal(t, tc.stopped, stopped, name)
+		if tc.err == "" {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorContains(t, err, tc.err, name)
+		}
+	}
+}
