@@ -1,8 +1,11 @@
 package recovery
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -33,8 +36,35 @@ type Returning struct {
 	// contradicts the control data.
 	EndOfWAL wal.LSN
 
+	// Newer holds the other histories in its pg_wal that are of timelines after Control.Timeline(). A server that starts as a standby
+	// follows the newest one, be it the primary's or that of a promotion that failed or that others made and lost.
+	Newer []wal.History
+
+	// Label is its backup_label, nil if there is none.
+	Label *wal.BackupLabel
+
 	// CanRewind says that pg_rewind of its major is at hand. Whether its data permits it is read from Control.
 	CanRewind bool
+}
+
+// ErrNotStopped is matched by the error of [ReturningFrom] for a server that runs, or may.
+var ErrNotStopped = errors.New("the server has to be stopped first")
+
+// ReturningFrom makes a Returning of what its data directory says, without CanRewind. An error says that nothing can be judged: the
+// server is not certainly stopped (who knows that it is may set d.Server.Life), or a file of it is damaged or of an unknown major.
+// That its history is missing is no error; a server of which nothing else is known will not follow.
+func ReturningFrom(d datadir.Directory) (Returning, error) {
+	if d.Server.Life != datadir.Stopped {
+		return Returning{}, fmt.Errorf("%s: %w: %s", d.Path, ErrNotStopped, strings.Join(d.Server.Evidence, "; "))
+	}
+	historyErr := d.HistoryErr
+	if errors.Is(historyErr, fs.ErrNotExist) {
+		historyErr = nil
+	}
+	if err := errors.Join(d.MajorErr, d.ControlErr, historyErr, d.NewerErr, d.LabelErr); err != nil {
+		return Returning{}, err
+	}
+	return Returning{Control: d.Control, History: d.History, Newer: d.Newer, Label: d.Label}, nil
 }
 
 // Leader is what is known of the primary to follow.
@@ -59,9 +89,13 @@ type Judgement struct {
 // before the switch point that the newer one's history names for T. Data that ends exactly there is shared.
 //
 // A server on a newer timeline than the primary is to be cloned even if it could be rewound: somebody promoted it after
-// the primary, so its data may be the better one, and only a clone leaves it whole.
+// the primary, so its data may be the better one, and only a clone leaves it whole. So is one whose data is a base backup that has not
+// been recovered to its end, which is consistent only further on, and one that pg_rewind left half-way. A server that was rewound
+// may follow; its backup_label says so.
 //
-// Three things Judge takes on trust, because neither control files nor histories show them:
+// That the WAL is still to be had which a standby needs to catch up is another question. Judge takes on trust, because neither control
+// files nor histories show it:
+//   - An archive that the standby will restore from has no history of a timeline that is not the primary's.
 //   - A killed standby of the primary's own timeline has no more WAL than the primary: standbys receive only what the primary
 //     has flushed.
 //   - Two promotions that chose the same timeline number did not happen at the same position.
@@ -73,6 +107,9 @@ func Judge(r Returning, l Leader) Judgement {
 		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(
 			"it belongs to another cluster: system identifier %v, the primary has %v", r.Control.SystemID, l.SystemID)}
 	}
+	if why := unfinished(r); why != "" {
+		return Judgement{Verdict: Clone, Reason: why}
+	}
 	if tli > l.History.Timeline {
 		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(
 			"its timeline %d is newer than the primary's timeline %d: make sure which of the two holds the data to keep", tli, l.History.Timeline)}
@@ -80,6 +117,11 @@ func Judge(r Returning, l Leader) Judgement {
 	fork, shared := l.History.SwitchPoint(tli)
 	if !shared && tli != l.History.Timeline {
 		return diverged(r, 0, fmt.Sprintf("its timeline %d is not in the history of the primary's timeline %d", tli, l.History.Timeline))
+	}
+	for _, h := range r.Newer {
+		if why := lure(h, l.History); why != "" {
+			return Judgement{Verdict: Clone, Reason: why}
+		}
 	}
 	doubt := doubtTimeline(r.History, tli, l.History)
 	switch {
@@ -90,6 +132,30 @@ func Judge(r Returning, l Leader) Judgement {
 	default:
 		return judgeFork(r, fork)
 	}
+}
+
+// unfinished says why the data is not yet that of any server, or nothing.
+func unfinished(r Returning) string {
+	c := r.Control
+	switch {
+	case r.Label != nil && r.Label.Method != wal.BackupRewound:
+		return fmt.Sprintf("its backup_label makes it a base backup, from %v on, whose recovery has not begun", r.Label.Start)
+	case r.Label != nil && c.State != datadir.StateInArchiveRecovery:
+		return fmt.Sprintf("pg_rewind has begun with it and not finished: its control file still says %q", c.State)
+	case c.BackupUnfinished():
+		return fmt.Sprintf("the recovery of the base backup or the rewind from %v on that it was made of has not reached its end", c.BackupStart)
+	default:
+		return ""
+	}
+}
+
+// lure says why a history in the server's pg_wal would lead it away from the primary, or nothing.
+func lure(h, primary wal.History) string {
+	if primary.Contains(h.Timeline) && doubtTimeline(h, h.Timeline, primary) == "" {
+		return ""
+	}
+	return fmt.Sprintf("at its start it would follow the timeline %d of which its pg_wal holds a history, and which is not the primary's: "+
+		"move %s away if nobody needs that timeline", h.Timeline, h.Timeline.HistoryName())
 }
 
 // doubtTimeline says why timeline tli of a server with this own history may not be the one that the primary's history names,

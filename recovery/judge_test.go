@@ -1,7 +1,9 @@
 package recovery_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +47,14 @@ func TestJudge(t *testing.T) {
 	}
 	with := func(r recovery.Returning, change func(r *recovery.Returning)) recovery.Returning {
 		change(&r)
+		return r
+	}
+	labelled := func(r recovery.Returning, method wal.BackupMethod) recovery.Returning {
+		r.Label = &wal.BackupLabel{Start: 0x1000, Method: method}
+		return r
+	}
+	newer := func(r recovery.Returning, histories ...wal.History) recovery.Returning {
+		r.Newer = histories
 		return r
 	}
 	endsAt := func(r recovery.Returning, end wal.LSN) recovery.Returning {
@@ -140,6 +150,30 @@ func TestJudge(t *testing.T) {
 			leader3(), recovery.Clone, 0, "not known"},
 		{"same_timeline_standby_history_known", onTimeline(standby(running, 0x8000), history(3, 1, 0x5000, 2, 0x7000)), leader3(), recovery.Follow, 0, "not ahead"},
 
+		// Data that is not a server's yet.
+		{"base_backup", labelled(primary(clean, 0x4F98), wal.BackupStreamed), leader2, recovery.Clone, 0, "backup_label"},
+		{"base_backup_of_the_primary_itself", labelled(onTimeline(primary(killed, 0x4F98), history(2, 1, 0x5000)), wal.BackupStreamed), leader2, recovery.Clone, 0, "backup_label"},
+		{"exclusive_backup_of_it_when_it_crashed", labelled(endsAt(primary(killed, 0x2000), 0x4000), wal.BackupExclusive), leader2, recovery.Clone, 0, "backup_label"},
+		{"backup_of_9.0", labelled(primary(clean, 0x4F98), ""), leader2, recovery.Clone, 0, "backup_label"},
+		{"rewound", labelled(onTimeline(standby(running, 0x8000), history(2, 1, 0x5000)), wal.BackupRewound), leader2, recovery.Follow, 0, "not ahead"},
+		{"rewind_unfinished", labelled(primary(clean, 0x4F98), wal.BackupRewound), leader2, recovery.Clone, 0, "not finished"},
+		{"recovery_of_a_backup_unfinished", with(endsAt(standby(running, 0x4000), 0x4800), func(r *recovery.Returning) { r.Control.BackupStart = 0x1000 }),
+			leader2, recovery.Clone, 0, "has not reached its end"},
+		{"recovery_of_a_backup_of_a_standby_unfinished", with(endsAt(standby(running, 0x4000), 0x4800), func(r *recovery.Returning) { r.Control.BackupEnd = 0x4400 }),
+			leader2, recovery.Clone, 0, "has not reached its end"},
+		{"end_of_the_backup_required", with(endsAt(standby(running, 0x4000), 0x4800), func(r *recovery.Returning) { r.Control.BackupEndRequired = true }),
+			leader2, recovery.Clone, 0, "has not reached its end"},
+
+		// Histories that lie about.
+		{"has_the_primarys_history", newer(primary(clean, 0x4F98), history(2, 1, 0x5000)), leader2, recovery.Follow, 0x5000, "before the fork"},
+		{"has_all_histories_of_the_primary", newer(primary(clean, 0x4F98), history(2, 1, 0x5000), history(3, 1, 0x5000, 2, 0x7000)), leader3(), recovery.Follow, 0x5000, ""},
+		{"has_the_history_of_a_namesake", newer(primary(clean, 0x4F98), history(2, 1, 0x4000)), leader2, recovery.Clone, 0, "00000002.history"},
+		{"has_the_history_of_a_sibling", newer(primary(clean, 0x4F98), history(3, 1, 0x4000)), leader2, recovery.Clone, 0, "00000003.history"},
+		{"has_the_history_of_a_child_of_the_primarys", newer(primary(clean, 0x4F98), history(2, 1, 0x5000), history(3, 1, 0x5000, 2, 0x8000)),
+			leader2, recovery.Clone, 0, "00000003.history"},
+		{"crashed_before_its_promotion_was_noted", newer(standby(running, 0x4000), history(2, 1, 0x4800)),
+			recovery.Leader{SystemID: ourSystem, History: history(1), Position: 0x9000}, recovery.Clone, 0, "00000002.history"},
+
 		// Means.
 		{"another_cluster", with(primary(clean, 0x4F98), func(r *recovery.Returning) { r.Control.SystemID = 7 }), leader2, recovery.Clone, 0, "system identifier 7"},
 		{"hints_instead_of_checksums", with(primary(killed, 0x2000), func(r *recovery.Returning) { r.Control.DataChecksums, r.Control.WALLogHints = false, true }), leader2, recovery.Rewind, 0x5000, ""},
@@ -154,6 +188,53 @@ func TestJudge(t *testing.T) {
 			require.Equal(t, tc.fork, got.Fork, "%s", got.Reason)
 			require.Contains(t, got.Reason, tc.reason)
 		})
+	}
+}
+
+func TestReturningFrom(t *testing.T) {
+	gone := &fs.PathError{Op: "open", Path: "00000002.history", Err: fs.ErrNotExist}
+	whole := func() datadir.Directory {
+		return datadir.Directory{
+			Path: "/data", Server: datadir.Server{Life: datadir.Stopped}, Major: 17, Control: datadir.Control{SystemID: ourSystem},
+			History: history(2, 1, 0x5000), Newer: []wal.History{history(3, 1, 0x5000, 2, 0x6000)}, Label: &wal.BackupLabel{Start: 0x4000},
+		}
+	}
+	r, err := recovery.ReturningFrom(whole())
+	require.NoError(t, err)
+	require.Equal(t, recovery.Returning{
+		Control: datadir.Control{SystemID: ourSystem}, History: history(2, 1, 0x5000), Newer: []wal.History{history(3, 1, 0x5000, 2, 0x6000)},
+		Label: &wal.BackupLabel{Start: 0x4000},
+	}, r)
+
+	d := whole()
+	d.History, d.HistoryErr = wal.History{}, gone
+	r, err = recovery.ReturningFrom(d)
+	require.NoError(t, err, "it can be judged, and will not follow")
+	require.Zero(t, r.History)
+
+	for name, change := range map[string]func(d *datadir.Directory){
+		"running": func(d *datadir.Directory) { d.Server.Life = datadir.Running },
+		"unknown": func(d *datadir.Directory) { d.Server.Life = datadir.Unknown },
+		"zero":    func(d *datadir.Directory) { d.Server.Life = "" },
+	} {
+		d := whole()
+		change(&d)
+		_, err := recovery.ReturningFrom(d)
+		require.ErrorIs(t, err, recovery.ErrNotStopped, name)
+	}
+	damaged := errors.New("damaged")
+	for name, change := range map[string]func(d *datadir.Directory){
+		"major":   func(d *datadir.Directory) { d.MajorErr = damaged },
+		"control": func(d *datadir.Directory) { d.ControlErr = damaged },
+		"history": func(d *datadir.Directory) { d.HistoryErr = damaged },
+		"newer":   func(d *datadir.Directory) { d.NewerErr = damaged },
+		"label":   func(d *datadir.Directory) { d.LabelErr = damaged },
+	} {
+		d := whole()
+		change(&d)
+		r, err := recovery.ReturningFrom(d)
+		require.ErrorIs(t, err, damaged, name)
+		require.Zero(t, r)
 	}
 }
 
@@ -174,14 +255,14 @@ func TestJudge_realControlFiles(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			after := max(c.Checkpoint, c.MinRecoveryPoint) + 0x100
 			switch {
-			case c.Timeline() == 2: // promoted itself
+			case c.Timeline() == 2, c.BackupUnfinished(): // promoted itself, or never was a server
 				require.Equal(t, recovery.Clone, judge(after))
 			case c.State == datadir.StateShutDown:
 				require.Equal(t, recovery.Follow, judge(after))
 			default:
 				require.Equal(t, recovery.Rewind, judge(after))
 			}
-			if c.Timeline() == 1 && c.Rewindable() {
+			if c.Timeline() == 1 && c.Rewindable() && !c.BackupUnfinished() {
 				require.Equal(t, recovery.Rewind, judge(c.Checkpoint))
 			}
 		})
@@ -328,6 +409,11 @@ func TestJudge_law(t *testing.T) {
 		if own.id != lead.id { // else the end is taken on trust
 			cheaper("an unknown end", func(r *recovery.Returning) { r.EndOfWAL = 0 })
 		}
+		cheaper("a backup_label", func(r *recovery.Returning) { r.Label = &wal.BackupLabel{Method: wal.BackupStreamed} })
+		cheaper("an unfinished recovery", func(r *recovery.Returning) { r.Control.BackupEndRequired = true })
+		cheaper("another history", func(r *recovery.Returning) {
+			r.Newer = []wal.History{rapid.SampledFrom(lines).Draw(t, "another").history()}
+		})
 		cheaper("another cluster", func(r *recovery.Returning) { r.Control.SystemID++ })
 		if r.EndOfWAL != 0 {
 			more := position(0, 0x400).Draw(t, "more WAL")

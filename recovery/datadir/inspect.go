@@ -30,6 +30,11 @@ type Directory struct {
 	History    wal.History
 	HistoryErr error
 
+	// Newer are the histories of later timelines in that folder, oldest first: of switches that the server has not followed yet, or of
+	// a promotion that it did not finish. Started as a standby it follows the newest.
+	Newer    []wal.History
+	NewerErr error
+
 	// Label is what backup_label says, nil if there is none. With it the directory is a backup whose recovery has not begun, or
 	// (up to 14) that of a primary of which somebody takes an exclusive backup.
 	Label    *wal.BackupLabel
@@ -46,13 +51,12 @@ func Inspect(dataDir string) Directory {
 	d := Directory{Path: dataDir, Server: CheckServer(dataDir)}
 	d.Major, d.MajorErr = ReadVersion(dataDir)
 	d.Control, d.ControlErr = ReadControl(dataDir)
-	switch {
-	case d.MajorErr != nil:
-		d.HistoryErr = errors.New("read timeline history: which folder holds it depends on the major, which is not known")
-	case d.ControlErr != nil:
-		d.HistoryErr = errors.New("read timeline history: the timeline is not known")
-	default:
+	if d.MajorErr == nil && d.ControlErr == nil {
 		d.History, d.HistoryErr = ReadHistory(dataDir, d.Major, d.Control.Timeline())
+		d.Newer, d.NewerErr = newerHistories(dataDir, d.Major, d.Control.Timeline())
+	} else {
+		d.HistoryErr = errors.New("read timeline histories: the major and the timeline are not known")
+		d.NewerErr = d.HistoryErr
 	}
 	d.Label, d.LabelErr = ReadLabel(dataDir)
 	d.Tablespaces, d.TablespacesErr = readTablespaceMap(dataDir, d.Major)
@@ -61,7 +65,7 @@ func Inspect(dataDir string) Directory {
 
 // Err joins the errors of the parts.
 func (d Directory) Err() error {
-	return errors.Join(d.MajorErr, d.ControlErr, d.HistoryErr, d.LabelErr, d.TablespacesErr)
+	return errors.Join(d.MajorErr, d.ControlErr, d.HistoryErr, d.NewerErr, d.LabelErr, d.TablespacesErr)
 }
 
 // WALDir is the folder with the WAL and the timeline histories of a major, relative to the data directory.
@@ -83,6 +87,27 @@ func ReadHistory(dataDir string, major pgconf.Major, tli wal.Timeline) (wal.Hist
 		return wal.History{}, fmt.Errorf("read timeline history: %w", err)
 	}
 	return wal.ParseHistory(tli, data)
+}
+
+// newerHistories reads the histories of timelines after tli.
+func newerHistories(dataDir string, major pgconf.Major, tli wal.Timeline) ([]wal.History, error) {
+	entries, err := os.ReadDir(filepath.Join(dataDir, WALDir(major))) // sorted by name, so by timeline
+	if err != nil {
+		return nil, fmt.Errorf("list timeline histories: %w", err)
+	}
+	var newer []wal.History
+	for _, e := range entries {
+		f, err := wal.ParseFileName(e.Name())
+		if err != nil || f.Kind != wal.KindHistory || f.Timeline <= tli {
+			continue
+		}
+		h, err := ReadHistory(dataDir, major, f.Timeline)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+		}
+		newer = append(newer, h)
+	}
+	return newer, nil
 }
 
 // ReadLabel reads the backup_label of a data directory on this machine; nil says that there is none. Besides [*wal.SyntaxError] there
