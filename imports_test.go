@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 	"recovery/command":    {"pgconf"},
 	"recovery/datadir":    {"pgconf", "walarchive/wal"},
 	"recovery/pitr":       {"recovery", "recovery/datadir", "pgconf", "internal/atomicfile"},
+	"recovery/promote":    {"recovery", "pgconf/...", "walarchive/wal"},
 	"topology":            {"pgconf/...", "walarchive/wal"},
 	"topology/host":       {"topology/host/...", "internal/atomicfile"},
 	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery/...", "walarchive/wal"},
@@ -79,6 +80,7 @@ var foreign = map[string][]string{
 	"pgconf/role/verifier":       {"golang.org/x/text"},
 	"pgconf/internal":            {"github.com/jackc/pgx/v5"}, // for tests
 	"recovery/basebackup":        {"github.com/jackc/pgx/v5", "golang.org/x/sys"},
+	"recovery/promote":           {"github.com/jackc/pgx/v5"},
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
