@@ -67,7 +67,10 @@ func startServer(ctx context.Context, c config) (_ *server, err error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	return s, s.fill(ctx, c.sizeMiB)
+	if err := s.fill(ctx, c.sizeMiB); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *server) conninfo() string {

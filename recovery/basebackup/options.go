@@ -68,6 +68,7 @@ type Options struct {
 // Format is what a backup looks like on disk.
 type Format int
 
+// The formats.
 const (
 	Plain Format = iota // a data directory
 	Tar                 // base.tar, OID.tar for each tablespace, pg_wal.tar for streamed WAL, and backup_manifest
@@ -76,6 +77,7 @@ const (
 // WALMethod is how a backup gets the WAL that was written while it was made.
 type WALMethod int
 
+// The ways to get WAL.
 const (
 	Stream WALMethod = iota // over a second connection, while the files are copied
 	Fetch                   // at the end, over the same connection; the server must keep the WAL until then (wal_keep_size)
@@ -85,6 +87,7 @@ const (
 // Checkpoint is how a primary makes the checkpoint with which a backup begins. A standby uses its last restartpoint.
 type Checkpoint int
 
+// The kinds of checkpoint.
 const (
 	Fast   Checkpoint = iota // at once, with all the writing that takes
 	Spread                   // over checkpoint_timeout × checkpoint_completion_target, minutes as a rule
@@ -93,6 +96,7 @@ const (
 // Checksum is an algorithm for the checksums of files in a backup manifest.
 type Checksum int
 
+// The algorithms.
 const (
 	CRC32C Checksum = iota
 	SHA224

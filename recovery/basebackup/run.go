@@ -111,7 +111,7 @@ func (b *backup) copy(parent context.Context) error {
 		return b.give(ctx, fail, err)
 	}
 	defer b.main.obey(ctx)()
-	if err := b.begin(ctx); err != nil {
+	if err := b.begin(); err != nil {
 		return b.give(ctx, fail, err)
 	}
 	if err := b.transfer(ctx, fail); err != nil {
@@ -236,7 +236,7 @@ func parseUnit(text string, units map[string]int64) (int64, error) {
 }
 
 // begin asks for the backup and waits until the server has begun it.
-func (b *backup) begin(ctx context.Context) error {
+func (b *backup) begin() error {
 	if b.o.Checkpoint == Spread {
 		limit := b.checkpointLimit()
 		b.track.set(func(p *Progress) { p.Limit = limit })
