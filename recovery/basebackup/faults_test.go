@@ -65,6 +65,10 @@ func TestRun_what_the_server_refuses(t *testing.T) {
 		require.NoError(t, err, "one is enough for Fetch")
 		require.NoError(t, os.RemoveAll(target))
 
+		_, err = basebackup.Run(t.Context(), from, basebackup.Options{Target: s.Data, Aside: target})
+		require.ErrorContains(t, err, "is running, but must be stopped")
+		require.NoDirExists(t, target)
+
 		s.Write("pg_hba.conf", "local all all trust\nlocal replication postgres trust\nlocal replication rep scram-sha-256\n")
 		s.Signal(syscall.SIGHUP)
 		pgserver.Until(t, "pg_hba.conf to be read", func() error {

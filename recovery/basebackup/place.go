@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -117,25 +116,10 @@ func (p *place) checkAside(parent fs.FileInfo) error {
 
 // checkStopped refuses a target in which a server runs, or may run.
 func (p *place) checkStopped() error {
-	data, err := os.ReadFile(filepath.Join(p.target, pidFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if server := datadir.CheckServer(p.target); server.Life != datadir.Stopped {
+		return fmt.Errorf("the server in %s is %s, but must be stopped: %s", p.target, server.Life, strings.Join(server.Evidence, "; "))
 	}
-	if err != nil {
-		return err
-	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil || pid == 0 {
-		return fmt.Errorf("%s: cannot tell from %s whether a server runs there", p.target, pidFile)
-	}
-	if pid < 0 { // single-user mode
-		pid = -pid
-	}
-	if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
-		return nil
-	}
-	return fmt.Errorf("the server in %s runs (pid %d): stop it first", p.target, pid)
+	return nil
 }
 
 func sameDevice(a, b fs.FileInfo) bool {
@@ -183,7 +167,7 @@ func (p *place) checkOurs() error {
 	switch {
 	case !has(markerFile):
 		return fmt.Errorf("%w, and no base backup was made there: remove or rename it", ErrNotEmpty)
-	case has(pidFile) || has(datadir.ControlFile) && !has(labelFile):
+	case has(datadir.PostmasterFile) || has(datadir.ControlFile) && !has(datadir.LabelFile):
 		return errors.New("a server was started there: remove or rename it")
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,10 +45,6 @@ func TestOpenPlace_refuses(t *testing.T) {
 		}, "", "a server was started there", nil},
 		"aside_exists":    {func(t *testing.T, dir string) { write(t, dir+"/old", ""); write(t, dir+"/data/x", "") }, "old", "exists", nil},
 		"aside_elsewhere": {func(t *testing.T, dir string) { write(t, dir+"/data/x", "") }, "no/old", "no such file", nil},
-		"aside_runs": {func(t *testing.T, dir string) {
-			write(t, dir+"/data/postmaster.pid", strconv.Itoa(os.Getpid())+"\n/data\n")
-		}, "old", "runs (pid " + strconv.Itoa(os.Getpid()) + ")", nil},
-		"aside_may_run": {func(t *testing.T, dir string) { write(t, dir+"/data/postmaster.pid", "\n") }, "old", "cannot tell", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -393,7 +393,7 @@ func (b *backup) openSink() (err error) {
 func (b *backup) verify() error {
 	b.track.phase(Verifying)
 	u, r := b.unpacker, &b.result
-	if err := u.complete(r.Major.String(), r.SystemID); err != nil {
+	if err := u.complete(*r); err != nil {
 		return err
 	}
 	ranges := []walRange{{r.StartTimeline, r.EndTimeline, r.Start, r.End}}
@@ -441,7 +441,7 @@ func (b *backup) finish(ctx context.Context) error {
 		if err := b.linkSpaces(); err != nil {
 			return err
 		}
-		if err := b.place.reveal(versionFile); err != nil {
+		if err := b.place.reveal(datadir.VersionFile); err != nil {
 			return err
 		}
 		if b.o.Prepare != nil {
@@ -470,7 +470,7 @@ func (b *backup) linkSpaces() error {
 		}
 		oid := strconv.FormatUint(uint64(s.oid), 10)
 		if links[s.oid] != s.source {
-			return &ArchiveError{Archive: "base.tar", Member: path.Join(linkDir, oid), Msg: fmt.Sprintf("links to %q, not to %s", links[s.oid], s.source)}
+			return baseFault(path.Join(linkDir, oid), fmt.Sprintf("links to %q, not to %s", links[s.oid], s.source))
 		}
 		delete(links, s.oid)
 		if err := b.place.dir.Symlink(s.location, path.Join(linkDir, oid)); err != nil {
@@ -478,8 +478,8 @@ func (b *backup) linkSpaces() error {
 		}
 	}
 	if len(links) > 0 {
-		oids := slices.Sorted(maps.Keys(links))
-		return &ArchiveError{Archive: "base.tar", Member: path.Join(linkDir, strconv.Itoa(int(oids[0]))), Msg: "is a link of no tablespace in the list"}
+		oid := slices.Sorted(maps.Keys(links))[0]
+		return baseFault(path.Join(linkDir, strconv.Itoa(int(oid))), "is a link of no tablespace in the list")
 	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"strings"
 
 	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -20,10 +19,7 @@ import (
 
 // Files with a part in whether a server starts.
 const (
-	versionFile  = "PG_VERSION"
-	labelFile    = "backup_label"
 	manifestFile = "backup_manifest"
-	pidFile      = "postmaster.pid"
 	walDir       = "pg_wal"
 	linkDir      = "pg_tblspc"
 
@@ -209,7 +205,7 @@ func (u *unpacker) place(name string) (*os.Root, string) {
 		return u.dir, u.path(name)
 	case u.space.oid != 0:
 		return u.roots[u.space.oid], name
-	case name == versionFile || name == datadir.ControlFile:
+	case name == datadir.VersionFile || name == datadir.ControlFile:
 		return u.dir, name + hidden
 	}
 	return u.dir, name
@@ -266,7 +262,7 @@ func (u *unpacker) begin(m member) error {
 // reserved are names of our own. What a server sends under one of them would take the place of what says that the copy is not
 // complete.
 func (u *unpacker) reserved(name string) bool {
-	return name == markerFile || name == manifestFile || name == versionFile+hidden || name == datadir.ControlFile+hidden ||
+	return name == markerFile || name == manifestFile || name == datadir.VersionFile+hidden || name == datadir.ControlFile+hidden ||
 		path.Base(name) == markerFile
 }
 
@@ -276,7 +272,7 @@ func (u *unpacker) fault(msg string) error {
 
 // keeps names the files whose content is looked at.
 func keeps(name string) bool {
-	return name == versionFile || name == labelFile || name == datadir.ControlFile
+	return name == datadir.VersionFile || name == datadir.LabelFile || name == datadir.ControlFile
 }
 
 func (u *unpacker) mkdir(name string) error {
@@ -342,21 +338,34 @@ func (u *unpacker) end() error {
 }
 
 // complete checks that what every backup has is there, and of the server and backup it should be of.
-func (u *unpacker) complete(major string, system wal.SystemID) error {
-	for _, name := range []string{versionFile, labelFile, datadir.ControlFile} {
+func (u *unpacker) complete(r Result) error {
+	for _, name := range []string{datadir.VersionFile, datadir.LabelFile, datadir.ControlFile} {
 		if _, ok := u.files[name]; !ok {
-			return &ArchiveError{Archive: "base.tar", Member: name, Msg: "is missing"}
+			return baseFault(name, "is missing")
 		}
 	}
-	if got := strings.TrimSpace(string(u.kept[versionFile])); got != major {
-		return &ArchiveError{Archive: "base.tar", Member: versionFile, Msg: fmt.Sprintf("says %q, the server is %s", got, major)}
+	major, err := datadir.ParseVersion(datadir.VersionFile, u.kept[datadir.VersionFile])
+	if err != nil || major != r.Major {
+		return baseFault(datadir.VersionFile, fmt.Sprintf("says %q, the server is PostgreSQL %v", u.kept[datadir.VersionFile], r.Major))
 	}
 	control, err := datadir.ParseControl(datadir.ControlFile, u.kept[datadir.ControlFile])
 	if err != nil {
 		return err
 	}
-	if control.SystemID != system {
-		return &ArchiveError{Archive: "base.tar", Member: datadir.ControlFile, Msg: fmt.Sprintf("is of system %v, the server is %v", control.SystemID, system)}
+	if control.SystemID != r.SystemID {
+		return baseFault(datadir.ControlFile, fmt.Sprintf("is of system %v, the server is %v", control.SystemID, r.SystemID))
+	}
+	label, err := wal.ParseBackupLabel(u.kept[datadir.LabelFile])
+	if err != nil {
+		return baseFault(datadir.LabelFile, err.Error())
+	}
+	if label.Start != r.Start || label.StartFile.Timeline != r.StartTimeline {
+		return baseFault(datadir.LabelFile, fmt.Sprintf("says that the backup starts at %v of timeline %d, the server said %v of %d",
+			label.Start, label.StartFile.Timeline, r.Start, r.StartTimeline))
 	}
 	return nil
+}
+
+func baseFault(name, msg string) error {
+	return &ArchiveError{Archive: "base.tar", Member: name, Msg: msg}
 }
