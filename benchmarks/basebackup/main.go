@@ -185,10 +185,13 @@ func child(text string) int {
 	return 0
 }
 
-// dirSize adds up the files below a folder.
+// dirSize adds up the files of a data directory, its WAL not counted.
 func dirSize(dir string) (int64, error) {
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if d != nil && d.IsDir() && d.Name() == "pg_wal" {
+			return filepath.SkipDir
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

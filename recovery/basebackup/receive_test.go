@@ -18,9 +18,10 @@ type scripted struct {
 	*bytes.Reader
 }
 
-func (s scripted) Read(p []byte) (int, error) { return s.Reader.Read(p) }
-func (scripted) Write(p []byte) (int, error)  { return len(p), nil }
-func (scripted) SetDeadline(time.Time) error  { return nil }
+func (s scripted) Read(p []byte) (int, error)    { return s.Reader.Read(p) }
+func (scripted) Write(p []byte) (int, error)     { return len(p), nil }
+func (scripted) SetDeadline(time.Time) error     { return nil }
+func (scripted) SetReadDeadline(time.Time) error { return nil }
 
 func scriptedWire(script []byte, warn func(string)) *wire {
 	return newWire(scripted{Reader: bytes.NewReader(script)}, warn)

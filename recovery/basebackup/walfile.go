@@ -9,7 +9,9 @@ import (
 	"time"
 )
 
-// statusDir holds, below pg_wal, what tells a server that a segment is archived: a copy must not archive again what its source wrote.
+// statusDir holds, below pg_wal, what tells a server that a segment is archived: a copy must not archive again what its source
+// wrote. The last segment, of which not all was received, is not marked: a copy that starts without recovery settings goes on
+// writing there.
 const statusDir = "archive_status"
 
 // zeros fill up the last segment.
@@ -46,6 +48,7 @@ func (w *walFolder) begin(name string) (err error) {
 func (w *walFolder) write(p []byte) error { return w.out.write(p) }
 
 func (w *walFolder) end() error {
+	whole := w.out.written == w.segSize
 	if err := fill(w.out, w.segSize-w.out.written); err != nil {
 		return err
 	}
@@ -53,6 +56,9 @@ func (w *walFolder) end() error {
 		return err
 	}
 	w.out = nil
+	if !whole {
+		return nil
+	}
 	return w.done(w.name)
 }
 
@@ -140,10 +146,14 @@ func (w *walTar) write(p []byte) error {
 }
 
 func (w *walTar) end() error {
+	whole := w.written == w.segSize
 	for w.written < w.segSize {
 		if err := w.write(zeros[:min(w.segSize-w.written, int64(len(zeros)))]); err != nil {
 			return err
 		}
+	}
+	if !whole {
+		return nil
 	}
 	return w.header(path.Join(statusDir, w.name+".done"), 0)
 }

@@ -20,7 +20,7 @@ import (
 type walSink interface {
 	begin(name string) error // of a segment
 	write(p []byte) error    // its next bytes
-	end() error              // fills it up with zeros
+	end() error              // of a segment: what was not written is filled up with zeros
 	file(name string, content []byte) error
 	close() error // after everything was written
 	abort()       // closes what is open and of no use
