@@ -191,7 +191,7 @@ func (p *planner) load() error {
 	c, err := pgconf.Load(p.view, p.server.main(), opt)
 	p.conf = c
 	var problems pgconf.LoadErrors
-	if !errors.As(err, &problems) {
+	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
 	for _, problem := range problems {

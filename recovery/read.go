@@ -136,6 +136,9 @@ func (v view) start(s Server) (Start, error) {
 	if err != nil {
 		return Start{}, err
 	}
+	if err := s.owns(r.conf); err != nil {
+		return Start{}, err
+	}
 	r.judgeSettings()
 	if major < 12 {
 		err = r.recoveryConf()
