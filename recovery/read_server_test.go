@@ -1,7 +1,10 @@
 package recovery_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -244,7 +247,7 @@ func observe(t *testing.T, s *pgserver.Server, args []string, triggered bool) ob
 func goal(target recovery.Target) string {
 	switch target := target.(type) {
 	case recovery.TargetTime:
-		return target.At.Format("2006-01-02 15:04:05+00")
+		return target.At.UTC().Format("2006-01-02 15:04:05.999999") + "+00"
 	case recovery.TargetXID:
 		return "XID " + strconv.FormatUint(uint64(target.XID), 10)
 	case recovery.TargetLSN:
@@ -256,4 +259,113 @@ func goal(target recovery.Target) string {
 	default:
 		return ""
 	}
+}
+
+// Every config that a major can have makes its server start in the role, with the target and the values that it says.
+func TestServerStartsWithEveryConfig(t *testing.T) {
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
+		major := pgconf.Major(w.Major)
+		looks, s := w.Initdb("looks"), w.Initdb("s")
+		looks.Write("postgresql.conf", looks.Read("postgresql.conf")+"include_if_exists = 'understudy.recovery.conf'\n")
+		looks.Up()
+		for _, name := range sortedConfigs() {
+			cfg := configs[name]
+			cfg.PrimaryConninfo = cfg.PrimaryConninfo.Without("host").Without("options")
+			if cfg.RestoreCommand != "" {
+				cfg.RestoreCommand = "sleep 0.5; : " + cfg.RestoreCommand
+			}
+			if cfg.TargetTimeline != "" {
+				cfg.TargetTimeline = recovery.TimelineNumber(1) // there is no other
+			}
+			if cfg.Validate(major) != nil {
+				continue
+			}
+			require.NoError(t, recovery.TakeOver(t.Context(), recovery.Disk{}, where(s), cfg))
+			does := observe(t, s, s.Args(), false)
+			want := map[recovery.Role]recovery.Outcome{recovery.Standby: recovery.StartsStandby, recovery.Targeted: recovery.StartsRecovery}[cfg.Role]
+			require.Equal(t, want.String(), does.outcome.String(), "%s: %s", name, does.log)
+			if text, ok := cfg.Target.(recovery.TargetTime); ok && text.Text != "" {
+				require.Contains(t, does.goal, "2026-03-01 11:00:00+00")
+			} else if cfg.Role == recovery.Targeted {
+				require.Equal(t, goal(cfg.Target), does.goal, name)
+			}
+			if major < 12 {
+				continue
+			}
+			looks.Write(recovery.SettingsFile, s.Read(recovery.SettingsFile))
+			for param, value := range map[string]string{
+				"restore_command": cfg.RestoreCommand, "archive_cleanup_command": cfg.ArchiveCleanupCommand, "recovery_end_command": cfg.RecoveryEndCommand,
+				"primary_conninfo": cfg.PrimaryConninfo.Text(), "primary_slot_name": cfg.PrimarySlotName, "recovery_target_timeline": string(cfg.WithDefaults(major).TargetTimeline),
+				"recovery_min_apply_delay": fmt.Sprintf("%dms", cfg.MinApplyDelay.Milliseconds()),
+			} {
+				require.Equal(t, value, looks.Ask("select setting from pg_file_settings where name = '"+param+"'"), "%s: %s", name, param)
+			}
+		}
+	})
+}
+
+// failing is a disk on which one step is done but fails, and no other follows.
+type failing struct {
+	recovery.Disk
+	left int
+}
+
+func (f *failing) step(do func() error) error {
+	f.left--
+	if err := do(); err != nil || f.left != 0 {
+		return err
+	}
+	return errDisk
+}
+
+func (f *failing) WriteFile(ctx context.Context, name string, data []byte, perm fs.FileMode) error {
+	return f.step(func() error { return f.Disk.WriteFile(ctx, name, data, perm) })
+}
+
+func (f *failing) Remove(ctx context.Context, name string) error {
+	return f.step(func() error { return f.Disk.Remove(ctx, name) })
+}
+
+// Interrupted at any step, a server that is to become a standby or to recover never starts as a primary; Read says so, too.
+func TestServerInterrupted(t *testing.T) {
+	const oldTarget = "recovery_target_name = 'old'\nrecovery_target_action = 'promote'\nrestore_command = 'sleep 0.5'\n"
+	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
+		if w.Major != 11 && w.Major != 12 && w.Major != 18 {
+			return // between them nothing changes
+		}
+		s := w.Initdb("s")
+		clean := map[string]string{"postgresql.conf": s.Read("postgresql.conf"), "postgresql.auto.conf": s.Read("postgresql.auto.conf")}
+		for _, before := range []map[string]string{
+			{}, {"recovery.signal": "", "postgresql.auto.conf": oldTarget}, {"standby.signal": "", "postgresql.conf": clean["postgresql.conf"] + oldTarget},
+			{recovery.SettingsFile: oldTarget, "postgresql.conf": clean["postgresql.conf"] + "include 'understudy.recovery.conf'\n"},
+		} {
+			if len(before) > 0 && w.Major < 12 {
+				continue
+			}
+			for _, cfg := range []recovery.Config{{PrimaryConninfo: dial(s)}, {Role: recovery.Targeted, RestoreCommand: "sleep 0.5", Target: recovery.TargetName{Name: "new"}}} {
+				for k, over := 1, false; !over; k++ {
+					for _, name := range []string{"recovery.conf", "standby.signal", "recovery.signal", recovery.SettingsFile} {
+						require.NoError(t, os.RemoveAll(filepath.Join(s.Data, name)))
+					}
+					for _, files := range []map[string]string{clean, before} {
+						for name, text := range files {
+							s.Write(name, text)
+						}
+					}
+					err := recovery.TakeOver(t.Context(), &failing{left: k}, where(s), cfg)
+					if over = err == nil; !over {
+						require.ErrorIs(t, err, errDisk)
+					}
+					says, err := recovery.Read(t.Context(), recovery.Disk{}, where(s))
+					require.NoError(t, err)
+					require.NotEqual(t, recovery.StartsPrimary, says.Outcome, "step %d", k)
+					does := observe(t, s, s.Args(), false)
+					require.Equal(t, says.Outcome.String(), does.outcome.String(), "step %d: %v: %s", k, says, does.log)
+					if says.Outcome == recovery.StartsRecovery {
+						require.Equal(t, goal(cfg.Target), does.goal, "step %d: %s", k, does.log)
+					}
+				}
+			}
+		}
+	})
 }
