@@ -107,7 +107,7 @@ var ErrNoList = errors.New("folders cannot be listed on that machine")
 
 // view is the file system of a machine for [pgconf.Load], with files that are yet to be written.
 type view struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // [fs.FS] has no place for it, and a view does not outlive the call it is made for
 	files   Files
 	planned map[string]*[]byte // by path; nil for one that is not there
 }

@@ -217,10 +217,16 @@ func applied(c *pgconf.Config) []pgconf.Setting {
 	return append(c.Args(), slices.DeleteFunc(entries, overruled)...)
 }
 
+// maxFindings bounds the time that files full of errors take; a server does not log more of them, either.
+const maxFindings = 100
+
 // judgeSettings looks for what keeps a server from starting in any role, and takes what is in force. A name that no major knows
 // may be that of a minor release.
 func (r *reading) judgeSettings() {
 	for _, s := range applied(r.conf) {
+		if len(r.Why)+len(r.Doubts) >= maxFindings {
+			break
+		}
 		err := guc.Validate(r.Major, s.Name, s.Value)
 		var unknown *guc.UnknownError
 		switch {

@@ -39,7 +39,7 @@ func leftovers() []leftover {
 	}
 	conf := func(text string) map[string]string { return map[string]string{"postgresql.conf": text} }
 	old := func(text string) map[string]string { return map[string]string{"recovery.conf": text} }
-	const restore = "restore_command = 'sleep 0.5'\n"
+	const restore = "restore_command = 'sleep 0.3'\n"
 	signals := func(text string) map[string]string {
 		return map[string]string{"recovery.signal": "", "postgresql.conf": restore + text}
 	}
@@ -162,7 +162,7 @@ func TestServerDoesWhatReadSays(t *testing.T) {
 		var made []string
 		for _, c := range leftovers() {
 			major := pgconf.Major(w.Major)
-			if major < c.from || major > c.to || !c.basic && !slices.Contains([]pgconf.Major{10, 11, 12, 16, 18}, major) {
+			if major < c.from || major > c.to || !c.basic && !slices.Contains([]pgconf.Major{10, 12, 18}, major) {
 				continue
 			}
 			for _, name := range made {
@@ -277,7 +277,8 @@ func TestServerStartsWithEveryConfig(t *testing.T) {
 			if cfg.TargetTimeline != "" {
 				cfg.TargetTimeline = recovery.TimelineNumber(1) // there is no other
 			}
-			if cfg.Validate(major) != nil {
+			some := slices.Contains([]string{"everything_odd", "windows", "to_time", "to_lsn", "to_name"}, name)
+			if cfg.Validate(major) != nil || !some && !slices.Contains([]pgconf.Major{10, 12, 15, 18}, major) {
 				continue
 			}
 			require.NoError(t, recovery.TakeOver(t.Context(), recovery.Disk{}, where(s), cfg))
@@ -331,7 +332,7 @@ func TestServerInterrupted(t *testing.T) {
 	const oldTarget = "recovery_target_name = 'old'\nrecovery_target_action = 'promote'\nrestore_command = 'sleep 0.5'\n"
 	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		if w.Major != 11 && w.Major != 12 && w.Major != 18 {
-			return // between them nothing changes
+			return // nothing changes between them
 		}
 		s := w.Initdb("s")
 		clean := map[string]string{"postgresql.conf": s.Read("postgresql.conf"), "postgresql.auto.conf": s.Read("postgresql.auto.conf")}

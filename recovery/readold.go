@@ -69,8 +69,8 @@ func (r *reading) recoverySettings(data []byte) ([]pgconf.Setting, error) {
 			}
 		}
 		f, err := guc.ParseRecoveryConf(name, data, r.Major)
-		if err != nil {
-			return nil, nil // a line of it has been refused
+		if err != nil && r.Outcome != RefusesToStart { // it holds a NUL byte
+			r.refuse(Finding{File: name, Msg: err.Error()})
 		}
 		return f.Settings(), nil
 	}

@@ -193,9 +193,11 @@ func TestServerRecoveryTarget(t *testing.T) {
 			name = recovery.RecoveryConf
 		}
 		b.Write(name, "recovery_target_action = promote\nrecovery_target_name = 'before the release'\n"+b.Read(name))
-		var conflict *recovery.ConflictError
-		require.ErrorAs(t, recovery.Apply(t.Context(), recovery.Disk{}, where(b), cfg), &conflict)
-		require.Equal(t, recovery.ConflictError{File: filepath.Join(b.Data, name), Line: 2, Name: "recovery_target_name", Major: pgconf.Major(w.Major)}, *conflict)
+		if w.Major >= 12 { // in recovery.conf, Apply would comment it out
+			var conflict *recovery.ConflictError
+			require.ErrorAs(t, recovery.Apply(t.Context(), recovery.Disk{}, where(b), cfg), &conflict)
+			require.Equal(t, recovery.ConflictError{File: filepath.Join(b.Data, name), Line: 2, Name: "recovery_target_name", Major: pgconf.Major(w.Major)}, *conflict)
+		}
 
 		b.Up()
 		require.Equal(t, "true", b.Ask("pg_is_in_recovery()"))

@@ -1,7 +1,7 @@
 package recovery_test
 
 import (
-	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -172,7 +172,7 @@ func TestDisk(t *testing.T) {
 	require.True(t, slices.Contains(names, "PG_VERSION") && !slices.Contains(names, "conf.d"), "%v", names)
 	_, err = recovery.Disk{}.ReadDir(t.Context(), filepath.Join(data, "none"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = recovery.Disk{}.ReadFile(context.Background(), "/dev/zero")
+	_, err = recovery.Disk{}.ReadFile(t.Context(), "/dev/zero")
 	require.ErrorContains(t, err, "not a regular file")
 }
 
@@ -229,4 +229,15 @@ func TestRead_findings(t *testing.T) {
 			require.NotContains(t, start.String(), "marker")
 		})
 	}
+}
+
+// A file full of errors takes no more time than it must, and lists no more of them than a server does.
+func TestRead_manyErrors(t *testing.T) {
+	var conf strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&conf, "shared_bufers_%d = 1\n", i)
+	}
+	start, err := recovery.Read(t.Context(), newMemory(dir(17, "postgresql.conf", conf.String())), recovery.Server{DataDir: dataDir})
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(start.Why)+len(start.Doubts), 101)
 }

@@ -35,7 +35,7 @@ type backup struct {
 }
 
 // openBackup finds out what a folder holds.
-func openBackup(dir string) (*backup, error) {
+func openBackup(ctx context.Context, dir string) (*backup, error) {
 	b := &backup{dir: dir}
 	if _, err := os.Stat(filepath.Join(dir, "base.tar")); err == nil {
 		b.tar = true
@@ -43,7 +43,7 @@ func openBackup(dir string) (*backup, error) {
 		return nil, err
 	}
 	found := map[string][]byte{}
-	if err := b.small(found); err != nil {
+	if err := b.small(ctx, found); err != nil {
 		return nil, err
 	}
 	if found[labelFile] == nil {
@@ -55,7 +55,7 @@ func openBackup(dir string) (*backup, error) {
 }
 
 // small reads what says what the backup is.
-func (b *backup) small(found map[string][]byte) error {
+func (b *backup) small(ctx context.Context, found map[string][]byte) error {
 	if !b.tar {
 		for _, name := range []string{labelFile, datadir.VersionFile} {
 			data, err := os.ReadFile(filepath.Join(b.dir, name))
@@ -67,7 +67,7 @@ func (b *backup) small(found map[string][]byte) error {
 		}
 		return nil
 	}
-	return eachMember(context.Background(), filepath.Join(b.dir, "base.tar"), func(h *tar.Header, r io.Reader) error {
+	return eachMember(ctx, filepath.Join(b.dir, "base.tar"), func(h *tar.Header, r io.Reader) error {
 		if h.Name != labelFile && h.Name != datadir.VersionFile {
 			return nil
 		}
@@ -127,7 +127,6 @@ func (e *endless) Read(p []byte) (int, error) {
 
 // copying makes a data directory of a backup.
 type copying struct {
-	ctx context.Context
 	*backup
 	dir         string // to make
 	tablespaces map[string]string
@@ -153,7 +152,7 @@ func (c *copying) mkdir(dir string) error {
 }
 
 // run copies everything, and last the file without which no server starts.
-func (c *copying) run() error {
+func (c *copying) run(ctx context.Context) error {
 	if err := c.mkdir(c.dir); err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func (c *copying) run() error {
 	if c.tar {
 		fill = c.fromTar
 	}
-	if err := fill(); err != nil {
+	if err := fill(ctx); err != nil {
 		return err
 	}
 	held := filepath.Join(c.dir, heldBack)
@@ -186,8 +185,8 @@ func (c *copying) place(name string) string {
 }
 
 // fromFolder copies a plain backup.
-func (c *copying) fromFolder() error {
-	return c.tree(c.backup.dir, func(name string, info fs.FileInfo) (string, error) {
+func (c *copying) fromFolder(ctx context.Context) error {
+	return c.tree(ctx, c.backup.dir, func(name string, info fs.FileInfo) (string, error) {
 		if info.Mode()&fs.ModeSymlink == 0 {
 			return c.place(name), nil
 		}
@@ -197,16 +196,16 @@ func (c *copying) fromFolder() error {
 			if err := os.Mkdir(c.place(name), 0o700); err != nil {
 				return "", err
 			}
-			return "", c.tree(from+"/.", func(name string, _ fs.FileInfo) (string, error) { return c.place("pg_wal/" + name), nil })
+			return "", c.tree(ctx, from+"/.", func(name string, _ fs.FileInfo) (string, error) { return c.place("pg_wal/" + name), nil })
 		case strings.HasPrefix(name, "pg_tblspc/"):
-			return "", c.tablespaceLink(name, from)
+			return "", c.tablespaceLink(ctx, name, from)
 		}
 		return "", &BackupError{from, "it is a symbolic link: put what it leads to in its place"}
 	})
 }
 
 // tablespaceLink copies a tablespace that a link leads to.
-func (c *copying) tablespaceLink(name, link string) error {
+func (c *copying) tablespaceLink(ctx context.Context, name, link string) error {
 	old, err := os.Readlink(link)
 	if err != nil {
 		return err
@@ -215,7 +214,7 @@ func (c *copying) tablespaceLink(name, link string) error {
 	if err != nil {
 		return err
 	}
-	err = c.tree(old+"/.", func(name string, _ fs.FileInfo) (string, error) { return filepath.Join(to, name), nil })
+	err = c.tree(ctx, old+"/.", func(name string, _ fs.FileInfo) (string, error) { return filepath.Join(to, name), nil })
 	return errors.Join(err, os.Symlink(to, c.place(name)))
 }
 
@@ -229,10 +228,10 @@ func (c *copying) tablespace(old string) (string, error) {
 }
 
 // tree copies the files below a folder to where place says; empty leaves one out.
-func (c *copying) tree(root string, place func(name string, info fs.FileInfo) (string, error)) error {
+func (c *copying) tree(ctx context.Context, root string, place func(name string, info fs.FileInfo) (string, error)) error {
 	return filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err == nil {
-			err = c.ctx.Err()
+			err = ctx.Err()
 		}
 		if err != nil {
 			return err
@@ -273,22 +272,22 @@ func writeFile(name string, r io.Reader, perm fs.FileMode) error {
 }
 
 // fromTar unpacks a backup in tar format.
-func (c *copying) fromTar() error {
-	if err := c.unpack("base.tar", c.place); err != nil {
+func (c *copying) fromTar(ctx context.Context) error {
+	if err := c.unpack(ctx, "base.tar", c.place); err != nil {
 		return err
 	}
-	if err := c.tarTablespaces(); err != nil {
+	if err := c.tarTablespaces(ctx); err != nil {
 		return err
 	}
 	wal := filepath.Join(c.backup.dir, "pg_wal.tar")
 	if _, err := os.Stat(wal); errors.Is(err, fs.ErrNotExist) {
 		return nil // it is in base.tar, or in the archive
 	}
-	return c.unpack("pg_wal.tar", func(name string) string { return c.place("pg_wal/" + name) })
+	return c.unpack(ctx, "pg_wal.tar", func(name string) string { return c.place("pg_wal/" + name) })
 }
 
 // tarTablespaces unpacks the tablespaces that tablespace_map names, and writes their new locations there: the server makes the links.
-func (c *copying) tarTablespaces() error {
+func (c *copying) tarTablespaces(ctx context.Context) error {
 	file := c.place(datadir.TablespaceMapFile)
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -306,7 +305,7 @@ func (c *copying) tarTablespaces() error {
 		if err != nil {
 			return err
 		}
-		if err := c.unpack(strconv.FormatUint(uint64(t.OID), 10)+".tar", func(name string) string { return filepath.Join(to, name) }); err != nil {
+		if err := c.unpack(ctx, strconv.FormatUint(uint64(t.OID), 10)+".tar", func(name string) string { return filepath.Join(to, name) }); err != nil {
 			return err
 		}
 		all[i].Path = to
@@ -315,9 +314,9 @@ func (c *copying) tarTablespaces() error {
 }
 
 // unpack writes the members of a tar file to where place says. Links of tablespaces are left to the server.
-func (c *copying) unpack(name string, place func(name string) string) error {
+func (c *copying) unpack(ctx context.Context, name string, place func(name string) string) error {
 	archive := filepath.Join(c.backup.dir, name)
-	return eachMember(c.ctx, archive, func(h *tar.Header, r io.Reader) error {
+	return eachMember(ctx, archive, func(h *tar.Header, r io.Reader) error {
 		if h.Name == "" || h.Name == "." {
 			return nil
 		}

@@ -106,7 +106,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Runner == nil || !filepath.IsAbs(o.DataDir) || o.Backup == "" {
 		return Result{}, errors.New("options: Backup, Runner and an absolute DataDir are needed")
 	}
-	b, err := openBackup(o.Backup)
+	b, err := openBackup(ctx, o.Backup)
 	if err != nil {
 		return Result{}, err
 	}
@@ -139,13 +139,13 @@ func (o Options) restore(ctx context.Context, b *backup) (err error) {
 	if _, err := os.Lstat(o.DataDir); !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "make", Path: o.DataDir, Err: fs.ErrExist}
 	}
-	c := &copying{ctx: ctx, backup: b, dir: o.DataDir + ".restoring", tablespaces: o.Tablespaces}
+	c := &copying{backup: b, dir: o.DataDir + ".restoring", tablespaces: o.Tablespaces}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.undo())
 		}
 	}()
-	if err := c.run(); err != nil {
+	if err := c.run(ctx); err != nil {
 		return err
 	}
 	return atomicfile.Rename(c.dir, o.DataDir)
@@ -160,11 +160,12 @@ type run struct {
 
 // recover lets the server recover.
 func (r *run) recover(ctx context.Context, cfg recovery.Config) (Result, error) {
-	if r.major <= 12 && cfg.Target != nil && cfg.Action != recovery.ActionShutdown {
+	if r.major <= 12 && cfg.Target != nil {
 		proof := cfg
 		proof.Action = recovery.ActionShutdown
-		if _, err := r.start(ctx, proof, "-c", "archive_mode=off"); err != nil {
-			return Result{}, err
+		done, err := r.start(ctx, proof, "-c", "archive_mode=off")
+		if err != nil || cfg.Action == recovery.ActionShutdown {
+			return done, err
 		}
 	}
 	return r.start(ctx, cfg)

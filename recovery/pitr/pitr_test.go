@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,7 +140,9 @@ func TestRun(t *testing.T) {
 			{"consistency", recovery.TargetImmediate{}, recovery.ActionPromote, true, "", "after reaching consistency"},
 			{"end", nil, "", false, "1 2 3 4 5", ""},
 		} {
-			t.Logf("%d to %s", w.Major, tc.name)
+			if !slices.Contains([]int{11, 13, 15, 17, 18}, w.Major) && !slices.Contains([]string{"name", "xid", "end"}, tc.name) {
+				continue // nothing changes between them
+			}
 			s, o := p.options(t, tc.target, tc.action)
 			if tc.tar {
 				o.Backup += "-tar"
@@ -194,6 +197,9 @@ func testNotReached(t *testing.T, p *past) {
 		require.NoFileExists(t, filepath.Join(s.Data, "postmaster.pid"))
 	}
 	require.Equal(t, before, names(t, p.archive))
+	if p.w.Major != 15 {
+		return // nothing else has to do with the major
+	}
 
 	// An archive that is out of reach is not one that has ended.
 	_, o := p.options(t, recovery.TargetName{Name: "after row 2"}, recovery.ActionPromote)

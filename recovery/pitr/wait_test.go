@@ -1,6 +1,8 @@
 package pitr
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -59,4 +61,24 @@ func TestJudge(t *testing.T) {
 			require.ErrorContains(t, err, tc.err, name)
 		}
 	}
+}
+
+// A copy that is not complete, however it ended, is none that a server starts from.
+func TestCopying_interrupted(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "data")
+	for _, name := range []string{"global/pg_control", "PG_VERSION"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(from, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(from, name), []byte("17\n"), 0o600))
+	}
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(from, "z"))) // comes last, and is refused
+	c := &copying{backup: &backup{dir: from, major: 17}, dir: to}
+	require.ErrorContains(t, c.run(t.Context()), "symbolic link")
+	require.FileExists(t, filepath.Join(to, "PG_VERSION"))
+	require.NoFileExists(t, filepath.Join(to, "global", "pg_control"))
+
+	require.NoError(t, os.Remove(filepath.Join(from, "z")))
+	require.NoError(t, os.RemoveAll(to))
+	require.NoError(t, c.run(t.Context()))
+	require.FileExists(t, filepath.Join(to, "global", "pg_control"))
+	require.NoFileExists(t, filepath.Join(to, heldBack))
 }
