@@ -59,7 +59,11 @@ func (s Server) Build(kind Kind, argv ...Word) (string, error) {
 	if s.Shell == Windows && !s.wrapsCommand() && command[0] == '"' {
 		command = `"` + command + `"` // cmd.exe takes the first and the last quote off
 	}
-	if e := s.tooLong(kind, command); e != nil {
+	items, err := s.scan(kind, command)
+	if err != nil {
+		return "", err
+	}
+	if e := s.tooLong(kind, items); e != nil {
 		return "", e
 	}
 	return command, nil
@@ -72,13 +76,8 @@ var longest = Values{
 	Oldest: "000000010000000000000001",
 }
 
-// tooLong measures a command that the server understands.
-func (s Server) tooLong(kind Kind, command string) *TooLongError {
-	limit := s.maxLength(kind)
-	items, err := s.scan(kind, command)
-	if err != nil || limit == 0 {
-		return nil
-	}
+// tooLong measures a command.
+func (s Server) tooLong(kind Kind, items []item) *TooLongError {
 	length := 0
 	for _, it := range items {
 		length++
@@ -89,7 +88,7 @@ func (s Server) tooLong(kind Kind, command string) *TooLongError {
 	if len(s.expand(kind, items, longest)) == length {
 		return nil
 	}
-	return &TooLongError{Kind: kind, Major: s.major(), Length: length, Limit: limit}
+	return &TooLongError{Kind: kind, Major: s.major(), Length: length, Limit: s.maxLength(kind)}
 }
 
 // quote returns the word as it stands in a command, or what is wrong with it.

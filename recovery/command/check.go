@@ -83,8 +83,10 @@ func (c *checker) placeholders(command string) {
 			c.findings[len(c.findings)-1].Severity = Danger
 		}
 	}
-	if e := c.server.tooLong(c.kind, command); e != nil {
-		c.add(TooLong, e.Error())
+	if items, err := c.server.scan(c.kind, command); err == nil {
+		if e := c.server.tooLong(c.kind, items); e != nil {
+			c.add(TooLong, e.Error())
+		}
 	}
 }
 

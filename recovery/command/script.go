@@ -120,7 +120,7 @@ func assemble(l *lexer, shell Shell) (Script, error) {
 				return Script{}, err
 			}
 		default:
-			if err := script.finish(&c, t, l, shell); err != nil {
+			if err := script.finish(&c, t, l); err != nil {
 				return Script{}, err
 			}
 			l.dull = true
@@ -132,7 +132,7 @@ func assemble(l *lexer, shell Shell) (Script, error) {
 }
 
 // finish ends a command at an operator, or at the end of the text.
-func (s *Script) finish(c *Command, t token, l *lexer, shell Shell) error {
+func (s *Script) finish(c *Command, t token, l *lexer) error {
 	empty := len(c.Words)+len(c.Assignments)+len(c.Redirects) == 0
 	if empty {
 		last := len(s.Commands) - 1

@@ -312,19 +312,26 @@ func (p *promotion) result(ctx context.Context) (Result, error) {
 			}
 		}
 	}
+	r.From, r.Switch = p.fork(ctx)
+	return r, nil
+}
+
+// fork reads the history file of the new timeline: which one it left, and where. They are zero if it cannot be read.
+func (p *promotion) fork(ctx context.Context) (wal.Timeline, wal.LSN) {
 	folder := "pg_wal"
 	if p.state.Major < 10 {
 		folder = "pg_xlog"
 	}
-	data, err := p.Files.ReadFile(ctx, path.Join(p.Server.DataDir, folder, r.Timeline.HistoryName()))
+	data, err := p.Files.ReadFile(ctx, path.Join(p.Server.DataDir, folder, p.state.Timeline.HistoryName()))
 	if err != nil {
-		return r, nil
+		return 0, 0
 	}
-	if h, err := wal.ParseHistory(r.Timeline, data); err == nil && len(h.Entries) > 0 {
-		last := h.Entries[len(h.Entries)-1]
-		r.From, r.Switch = last.Timeline, last.End
+	h, err := wal.ParseHistory(p.state.Timeline, data)
+	if err != nil || len(h.Entries) == 0 {
+		return 0, 0
 	}
-	return r, nil
+	last := h.Entries[len(h.Entries)-1]
+	return last.Timeline, last.End
 }
 
 // remove deletes a file that need not be there.

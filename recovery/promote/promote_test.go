@@ -55,7 +55,7 @@ func (a answer) Scan(dest ...any) error {
 }
 
 var (
-	broken     = errors.New("the connection broke")
+	errBroken  = errors.New("the connection broke")
 	notInPlace = &pgconn.PgError{Code: "55000", Message: "recovery is not in progress"}
 	replaying  = []any{"0/3000000", false}
 	writes     = []any{"0/5000060", "000000020000000000000005"}
@@ -93,7 +93,7 @@ func TestLook(t *testing.T) {
 		})
 	}
 	for name, answers := range map[string][][]any{
-		"no answer": {{broken}}, "half an answer": {standby(17), {broken}}, "no position": {standby(170000), {"x", false}},
+		"no answer": {{errBroken}}, "half an answer": {standby(17), {errBroken}}, "no position": {standby(170000), {"x", false}},
 		"no file": {primary(170000), {"0/1", "x"}}, "twice in between": {standby(170000), {notInPlace}, standby(170000), {notInPlace}},
 	} {
 		_, err := promote.Look(t.Context(), &script{answers: answers})
@@ -103,7 +103,7 @@ func TestLook(t *testing.T) {
 
 // A connection that breaks during the request may have carried it: Promote looks how it goes on.
 func TestRequestThatMayHaveArrived(t *testing.T) {
-	db := &script{answers: [][]any{standby(170000), replaying, {broken}, {broken}, standby(170000), replaying, primary(170000), writes, id}}
+	db := &script{answers: [][]any{standby(170000), replaying, {errBroken}, {errBroken}, standby(170000), replaying, primary(170000), writes, id}}
 	got, err := promote.Promote(t.Context(), promote.Standby{DB: db, Interval: 1})
 	require.NoError(t, err)
 	require.Equal(t, wal.Timeline(2), got.Timeline)
@@ -115,7 +115,7 @@ func TestRequestThatMayHaveArrived(t *testing.T) {
 // A primary that assigns no transaction ID yet is waited for.
 func TestWriteCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := &script{answers: [][]any{primary(170000), writes, {broken}, primary(170000), writes, id}}
+		db := &script{answers: [][]any{primary(170000), writes, {errBroken}, primary(170000), writes, id}}
 		begun := time.Now()
 		_, err := promote.Wait(t.Context(), promote.Standby{DB: db})
 		require.NoError(t, err)
@@ -140,9 +140,9 @@ func TestTimeout(t *testing.T) {
 		answers [][]any
 		want    []string
 	}{
-		"never seen":       {[][]any{{broken}}, []string{"it was never seen", "the last look failed: look at the server: the connection broke"}},
-		"still a standby":  {[][]any{standby(170000), replaying, standby(170000), replaying, {broken}}, []string{"in recovery, replayed up to 0/3000000", "broke"}},
-		"paused meanwhile": {[][]any{standby(120000), {"0/3000000", true}, {broken}}, []string{"replay paused at 0/3000000"}},
+		"never seen":       {[][]any{{errBroken}}, []string{"it was never seen", "the last look failed: look at the server: the connection broke"}},
+		"still a standby":  {[][]any{standby(170000), replaying, standby(170000), replaying, {errBroken}}, []string{"in recovery, replayed up to 0/3000000", "broke"}},
+		"paused meanwhile": {[][]any{standby(120000), {"0/3000000", true}, {errBroken}}, []string{"replay paused at 0/3000000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
