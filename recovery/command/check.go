@@ -356,16 +356,11 @@ func (c *checker) stored(i int, p place) {
 	if !st.atomic {
 		c.add(NotAtomic, about)
 	}
-	guarded := false
-	for _, g := range c.steps[:i] {
-		if g.role == tests && g.source.has(File) {
-			guarded = true
-			if q := placeOf(g.source, c.server.Shell); q.dir != p.dir || q.name != p.name || p.host != "" {
-				c.add(GuardElsewhere, g.source.String())
-			}
-		}
+	absent := suppose(c.steps, false, nothing)
+	there := suppose(c.steps, true, nothing)
+	if c.guardedElsewhere(i, p) {
+		there = absent // the test does not see the file that is there
 	}
-	there, absent := suppose(c.steps, true, nothing), suppose(c.steps, false, nothing)
 	switch {
 	case !absent.ran[i]:
 		if absent.status == 0 && !c.anyRan(absent) {
@@ -377,9 +372,23 @@ func (c *checker) stored(i int, p place) {
 		c.add(Sticks, about)
 	case st.existing == skips:
 		c.add(TrustsExisting, about)
-	case !guarded || p.host != "":
+	default:
 		c.add(Overwrites, about)
 	}
+}
+
+// guardedElsewhere reports whether a test before a step looks at another file than the one that it writes.
+func (c *checker) guardedElsewhere(i int, p place) bool {
+	for _, g := range c.steps[:i] {
+		if g.role != tests || !g.source.has(File) {
+			continue
+		}
+		if q := placeOf(g.source, c.server.Shell); q.dir != p.dir || q.name != p.name || p.host != "" {
+			c.add(GuardElsewhere, g.source.String())
+			return true
+		}
+	}
+	return false
 }
 
 // anyRan reports whether a step was run that stores something.

@@ -178,6 +178,7 @@ func TestRefused(t *testing.T) {
 		"no pg_ctl":           {promote.Standby{Way: promote.PgCtl}, [][]any{standby(110000), replaying}, "PgCtl is nil"},
 		"a primary":           {promote.Standby{PgCtl: ctl}, [][]any{primary(110000), writes}, "it is a primary on timeline 2 at 0/5000060"},
 		"a promoted one":      {promote.Standby{PgCtl: ctl, From: 1}, [][]any{primary(110000), writes}, "it left timeline 1"},
+		"one on From itself":  {promote.Standby{PgCtl: ctl, From: 2}, [][]any{primary(110000), writes}, "is not in recovery"},
 		"closed, no major":    {promote.Standby{PgCtl: ctl}, [][]any{{&pgconn.PgError{Code: "57P03"}}}, "look at the server"},
 		"closed, by function": {promote.Standby{Major: 17, Way: promote.Function}, [][]any{{&pgconn.PgError{Code: "57P03"}}}, "look at the server"},
 	} {
