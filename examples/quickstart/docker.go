@@ -69,7 +69,7 @@ func (c *containers) config(ctx context.Context, cmd runCommand) (story.Config, 
 	}
 	cfg := story.Config{
 		Servers:  map[topology.NodeID]story.Server{},
-		Archiver: containerDir + "/quickstart " + archiverVerb, Archive: containerArchive,
+		Archiver: []string{containerDir + "/quickstart", archiverVerb}, Archive: containerArchive,
 	}
 	for _, id := range []topology.NodeID{story.Master, story.Cascade, story.Downstream} {
 		server, gateway, err := c.start(ctx, id, image, program)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/understudy-ha/understudy/examples/internal/story"
 	"github.com/understudy-ha/understudy/topology"
@@ -36,7 +35,7 @@ func (p *place) localConfig(ctx context.Context, cmd runCommand) (story.Config, 
 		Servers:  map[topology.NodeID]story.Server{},
 		BinDir:   in.binDir,
 		Major:    in.major,
-		Archiver: quote(p.program()) + " " + archiverVerb, Archive: quote(archive),
+		Archiver: []string{p.program(), archiverVerb}, Archive: archive,
 		ClientFrom: []string{loopback + "/32"},
 	}
 	for i, id := range []topology.NodeID{story.Master, story.Cascade, story.Downstream} {
@@ -97,9 +96,4 @@ func tryPort(port int) error {
 		return err
 	}
 	return l.Close()
-}
-
-// quote makes a word of s for the shell within archive_command and restore_command, where % is special too.
-func quote(s string) string {
-	return "'" + strings.NewReplacer("'", `'\''`, "%", "%%").Replace(s) + "'"
 }

@@ -202,6 +202,9 @@ func (c *checker) words() {
 		}
 		for _, w := range st.all() {
 			c.variables(w, set)
+			if c.kind == Restore && w.has(Oldest) {
+				c.add(RewindRefuses, c.about(st))
+			}
 			if text := w.String(); strings.ContainsFunc(text, func(r rune) bool { return r > 0 && r < ' ' && r != '\n' }) ||
 				c.server.Shell == Windows && strings.HasPrefix(text, `\`) && !strings.HasPrefix(text, `\\`) {
 				c.add(LostBackslash, text)

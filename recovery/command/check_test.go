@@ -116,7 +116,7 @@ func TestCheck(t *testing.T) {
 		{kind: command.Restore, command: `cp %p /archive/%f`, want: "unquoted-path reversed"},
 		{kind: command.Restore, command: `cp /archive/x "%p"`, want: "no-file-name failure-looks-like-end"},
 		{kind: command.Restore, command: `cp "/archive/%f" pg_wal/`, want: "no-path failure-looks-like-end"},
-		{kind: command.Restore, command: `pg_standby -d -s 2 -t /tmp/trigger /archive %f %p %r`, want: "unquoted-path obsolete failure-looks-like-end"},
+		{kind: command.Restore, command: `pg_standby -d -s 2 -t /tmp/trigger /archive %f %p %r`, want: "unquoted-path rewind-refuses obsolete failure-looks-like-end"},
 		{kind: command.Restore, command: `wal-g wal-fetch "%f" "%p"`, want: "failure-looks-like-end"},
 		{kind: command.Restore, command: `pgbackrest --stanza=main archive-get %f "%p"`, want: "failure-looks-like-end"},
 		{kind: command.Restore, command: `barman-wal-restore -U barman backup pg %f %p`, want: "unquoted-path failure-looks-like-end"},

@@ -36,6 +36,7 @@ const (
 	TooLong            Code = "too-long"            // the server cuts it off
 	Variable           Code = "variable"            // the server's environment decides
 	UnquotedPath       Code = "unquoted-path"       // %p outside of quotes
+	RewindRefuses      Code = "rewind-refuses"      // pg_rewind cannot run it
 	NoFileName         Code = "no-file-name"        // nothing tells the files in the archive apart
 	NoPath             Code = "no-path"             // it does not say which file it is about
 	NoOldest           Code = "no-oldest"           // a clean-up without %r
@@ -115,6 +116,7 @@ var explanations = map[Code]explanation{
 	TooLong:            {Danger, "this server cuts the command off when the values are in", "put it into a script"},
 	Variable:           {Danger, "the environment of the server, which is not yours, says what it is; it is empty if it is not set there", "write the value itself"},
 	UnquotedPath:       {Note, "the server's own values have no blanks, but pg_rewind -c puts the path of the data directory before %p", `write "%p"`},
+	RewindRefuses:      {Note, "pg_rewind -c knows no %r and cannot fetch WAL with it", "leave %r away if the program can do without"},
 	NoFileName:         {Danger, "all files have the same name in the archive, or lie there under names that this command does not say", "put %f into the name"},
 	NoPath:             {Danger, "it does not say which file it is about", `pass "%p", and where the program needs it "%f"`},
 	NoOldest:           {Danger, "it does not learn what is still needed", `pass "%r"`},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,9 +13,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/understudy-ha/understudy/failover"
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/command"
 	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/pgnode"
 	"github.com/understudy-ha/understudy/topology/pgprobe"
@@ -55,6 +58,8 @@ type stage struct {
 	stopClient func()
 	report     Report
 
+	archiveCommand, restoreCommand string
+
 	emitting    sync.Mutex
 	step, steps int
 }
@@ -90,6 +95,9 @@ func newStage(cfg Config) (*stage, error) {
 		}
 		s.nodes[n.ID] = node
 	}
+	if err := s.buildCommands(); err != nil {
+		return nil, err
+	}
 	probe, err := s.newProbe()
 	if err != nil {
 		return nil, err
@@ -97,6 +105,23 @@ func newStage(cfg Config) (*stage, error) {
 	s.probe = probe
 	s.driver = &failover.Driver{Policy: cfg.Policy, World: s, Tick: cfg.Tick, OnDecision: s.decided}
 	return s, nil
+}
+
+// buildCommands builds what the servers run to archive and to restore WAL.
+func (s *stage) buildCommands() (err error) {
+	on := command.Server{Major: pgconf.Major(s.cfg.Major)}
+	words := func(verb string, placeholders ...command.Placeholder) []command.Word {
+		argv := command.Words(append(slices.Clone(s.cfg.Archiver), verb, "--archive", s.cfg.Archive)...)
+		for _, p := range placeholders {
+			argv = append(argv, command.Word{p})
+		}
+		return argv
+	}
+	if s.archiveCommand, err = on.Build(command.Archive, words("push", command.Path)...); err != nil {
+		return err
+	}
+	s.restoreCommand, err = on.Build(command.Restore, words("fetch", command.File, command.Path)...)
+	return err
 }
 
 // leave stops everything, also after the context has ended: servers must not outlive the story.
@@ -160,7 +185,7 @@ func (s *stage) replicationFor(id topology.NodeID) topology.Replication {
 	return topology.Replication{
 		User:           replicator,
 		Passfile:       s.passfile(id),
-		ArchiveCommand: s.cfg.Archiver + " push --archive " + s.cfg.Archive + " %p",
+		ArchiveCommand: s.archiveCommand,
 	}
 }
 
@@ -219,7 +244,7 @@ func (s *stage) standby(id topology.NodeID) (pgnode.Standby, error) {
 	}
 	return pgnode.Standby{Settings: settings, Access: access, Recovery: recovery.Config{
 		PrimaryConninfo: info,
-		RestoreCommand:  s.cfg.Archiver + " fetch --archive " + s.cfg.Archive + " %f %p",
+		RestoreCommand:  s.restoreCommand,
 		TargetTimeline:  recovery.TimelineLatest,
 	}}, nil
 }

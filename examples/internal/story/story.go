@@ -53,9 +53,9 @@ type Config struct {
 	BinDir string
 	Major  int
 
-	// Archiver is the command on every host, with leading arguments, that understands "push PATH" and "fetch NAME PATH"
-	// of examples/walarchive, quoted for the shell. Archive is the directory it is given, shared by all hosts.
-	Archiver string
+	// Archiver is the program on every host, with leading arguments, that understands "push PATH" and "fetch NAME PATH"
+	// of examples/walarchive. Archive is the directory it is given, shared by all hosts.
+	Archiver []string
 	Archive  string
 
 	// ClientFrom are the addresses, in CIDR form, from which this process connects to the servers.

@@ -68,7 +68,7 @@ func playIn(t *testing.T, cfg Config) *stage {
 		cfg.Servers[topology.NodeID(n.Name)] = serverOn(t, n, program)
 		cfg.BinDir = n.BinDir()
 	}
-	cfg.Archiver, cfg.Archive = archiverPath, path.Join(pgtest.SharedDir, "archive")
+	cfg.Archiver, cfg.Archive = []string{archiverPath}, path.Join(pgtest.SharedDir, "archive")
 	cfg.ClientFrom = []string{gateway(t, cluster.Nodes[0]) + "/32"}
 	require.NoError(t, cluster.Nodes[0].Host().MkdirAll(t.Context(), cfg.Archive, 0o700))
 	cfg.Emit = func(e Event) {
