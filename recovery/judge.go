@@ -36,9 +36,9 @@ type Returning struct {
 	// contradicts the control data.
 	EndOfWAL wal.LSN
 
-	// Newer holds the other histories in its pg_wal that are of timelines after Control.Timeline(). A server that starts as a standby
-	// follows the newest one, be it the primary's or that of a promotion that failed or that others made and lost.
-	Newer []wal.History
+	// Newer are the later timelines of which it has a history in its pg_wal. A server that starts as a standby follows the newest one,
+	// be it the primary's or that of a promotion that failed or that others made and lost.
+	Newer []NewerTimeline
 
 	// Label is its backup_label, nil if there is none.
 	Label *wal.BackupLabel
@@ -47,12 +47,19 @@ type Returning struct {
 	CanRewind bool
 }
 
+// NewerTimeline is a timeline after that of the control data. A standby that replayed a switch shows it there only later.
+type NewerTimeline struct {
+	History  wal.History
+	EndOfWAL wal.LSN // the end of the last valid WAL record on the way to it; zero means unknown
+}
+
 // ErrNotStopped is matched by the error of [ReturningFrom] for a server that runs, or may.
 var ErrNotStopped = errors.New("the server has to be stopped first")
 
-// ReturningFrom makes a Returning of what its data directory says, without CanRewind. An error says that nothing can be judged: the
+// ReturningFrom makes a Returning of what its data directory says, without CanRewind. For that it reads the WAL since the last
+// checkpoint ([datadir.EndOfWAL]; from 10 on), which takes a while if that is much. An error says that nothing can be judged: the
 // server is not certainly stopped (who knows that it is may set d.Server.Life), or a file of it is damaged or of an unknown major.
-// That its history is missing is no error; a server of which nothing else is known will not follow.
+// That its history or its WAL is missing is no error; a server of which nothing else is known will not follow.
 func ReturningFrom(d datadir.Directory) (Returning, error) {
 	if d.Server.Life != datadir.Stopped {
 		return Returning{}, fmt.Errorf("%s: %w: %s", d.Path, ErrNotStopped, strings.Join(d.Server.Evidence, "; "))
@@ -64,7 +71,20 @@ func ReturningFrom(d datadir.Directory) (Returning, error) {
 	if err := errors.Join(d.MajorErr, d.ControlErr, historyErr, d.NewerErr, d.LabelErr); err != nil {
 		return Returning{}, err
 	}
-	return Returning{Control: d.Control, History: d.History, Newer: d.Newer, Label: d.Label}, nil
+	r := Returning{Control: d.Control, History: d.History, Label: d.Label, EndOfWAL: endOfWAL(d, d.History)}
+	for _, h := range d.Newer {
+		r.Newer = append(r.Newer, NewerTimeline{History: h, EndOfWAL: endOfWAL(d, h)})
+	}
+	return r, nil
+}
+
+// endOfWAL returns zero if the end cannot be found.
+func endOfWAL(d datadir.Directory, h wal.History) wal.LSN {
+	end, err := datadir.EndOfWAL(d.Path, d.Major, d.Control, h)
+	if err != nil {
+		return 0
+	}
+	return end
 }
 
 // Leader is what is known of the primary to follow.
@@ -118,9 +138,9 @@ func Judge(r Returning, l Leader) Judgement {
 	if !shared && tli != l.History.Timeline {
 		return diverged(r, 0, fmt.Sprintf("its timeline %d is not in the history of the primary's timeline %d", tli, l.History.Timeline))
 	}
-	for _, h := range r.Newer {
-		if why := lure(h, l.History); why != "" {
-			return Judgement{Verdict: Clone, Reason: why}
+	for _, n := range r.Newer {
+		if j, bad := judgeNewer(r, n, l); bad {
+			return j
 		}
 	}
 	doubt := doubtTimeline(r.History, tli, l.History)
@@ -149,13 +169,25 @@ func unfinished(r Returning) string {
 	}
 }
 
-// lure says why a history in the server's pg_wal would lead it away from the primary, or nothing.
-func lure(h, primary wal.History) string {
-	if primary.Contains(h.Timeline) && doubtTimeline(h, h.Timeline, primary) == "" {
-		return ""
+// judgeNewer handles a history in the server's pg_wal. It is false if that does not keep the server from following.
+func judgeNewer(r Returning, n NewerTimeline, l Leader) (j Judgement, bad bool) {
+	tli := n.History.Timeline
+	if !l.History.Contains(tli) || doubtTimeline(n.History, tli, l.History) != "" {
+		return Judgement{Verdict: Clone, Reason: fmt.Sprintf("at its start it would follow timeline %d, of which its pg_wal holds a history, "+
+			"and which is not the primary's: move %s away if nobody needs that timeline", tli, tli.HistoryName())}, true
 	}
-	return fmt.Sprintf("at its start it would follow the timeline %d of which its pg_wal holds a history, and which is not the primary's: "+
-		"move %s away if nobody needs that timeline", h.Timeline, h.Timeline.HistoryName())
+	fork, left := l.History.SwitchPoint(tli)
+	switch {
+	case left && n.EndOfWAL == 0:
+		return diverged(r, fork, fmt.Sprintf("nothing proves that its WAL of timeline %d stops before the fork at %v", tli, fork)), true
+	case left && n.EndOfWAL > fork:
+		return diverged(r, fork, fmt.Sprintf("its WAL of timeline %d ends at %v, after the fork at %v", tli, n.EndOfWAL, fork)), true
+	case !left && n.EndOfWAL > l.Position:
+		return Judgement{Verdict: Clone, Reason: fmt.Sprintf(
+			"its WAL of the primary's timeline %d reaches %v but the primary is only at %v", tli, n.EndOfWAL, l.Position)}, true
+	default:
+		return Judgement{}, false
+	}
 }
 
 // doubtTimeline says why timeline tli of a server with this own history may not be the one that the primary's history names,

@@ -54,7 +54,15 @@ func TestJudge(t *testing.T) {
 		return r
 	}
 	newer := func(r recovery.Returning, histories ...wal.History) recovery.Returning {
-		r.Newer = histories
+		for _, h := range histories {
+			r.Newer = append(r.Newer, recovery.NewerTimeline{History: h})
+		}
+		return r
+	}
+	newerEndsAt := func(r recovery.Returning, ends ...wal.LSN) recovery.Returning {
+		for i, end := range ends {
+			r.Newer[i].EndOfWAL = end
+		}
 		return r
 	}
 	endsAt := func(r recovery.Returning, end wal.LSN) recovery.Returning {
@@ -166,7 +174,18 @@ func TestJudge(t *testing.T) {
 
 		// Histories that lie about.
 		{"has_the_primarys_history", newer(primary(clean, 0x4F98), history(2, 1, 0x5000)), leader2, recovery.Follow, 0x5000, "before the fork"},
-		{"has_all_histories_of_the_primary", newer(primary(clean, 0x4F98), history(2, 1, 0x5000), history(3, 1, 0x5000, 2, 0x7000)), leader3(), recovery.Follow, 0x5000, ""},
+		{"has_all_histories_of_the_primary", newerEndsAt(newer(primary(clean, 0x4F98), history(2, 1, 0x5000), history(3, 1, 0x5000, 2, 0x7000)), 0x5000),
+			leader3(), recovery.Follow, 0x5000, ""},
+		{"has_WAL_of_a_newer_timeline_to_the_fork", newerEndsAt(newer(endsAt(standby(running, 0x4000), 0x5000), history(2, 1, 0x5000)), 0x7000),
+			leader3(), recovery.Follow, 0x5000, ""},
+		{"has_WAL_of_a_newer_timeline_after_the_fork", newerEndsAt(newer(endsAt(standby(running, 0x4000), 0x5000), history(2, 1, 0x5000)), 0x7001),
+			leader3(), recovery.Rewind, 0x7000, "its WAL of timeline 2 ends at 0/7001"},
+		{"may_have_WAL_of_a_newer_timeline_after_the_fork", newer(endsAt(standby(running, 0x4000), 0x5000), history(2, 1, 0x5000)),
+			leader3(), recovery.Rewind, 0x7000, "nothing proves that its WAL of timeline 2"},
+		{"has_WAL_of_the_primarys_timeline", newerEndsAt(newer(endsAt(standby(running, 0x4000), 0x5000), history(3, 1, 0x5000, 2, 0x7000)), 0x9000),
+			leader3(), recovery.Follow, 0x5000, ""},
+		{"has_more_WAL_of_the_primarys_timeline_than_it", newerEndsAt(newer(endsAt(standby(running, 0x4000), 0x5000), history(3, 1, 0x5000, 2, 0x7000)), 0x9001),
+			leader3(), recovery.Clone, 0, "reaches 0/9001"},
 		{"has_the_history_of_a_namesake", newer(primary(clean, 0x4F98), history(2, 1, 0x4000)), leader2, recovery.Clone, 0, "00000002.history"},
 		{"has_the_history_of_a_sibling", newer(primary(clean, 0x4F98), history(3, 1, 0x4000)), leader2, recovery.Clone, 0, "00000003.history"},
 		{"has_the_history_of_a_child_of_the_primarys", newer(primary(clean, 0x4F98), history(2, 1, 0x5000), history(3, 1, 0x5000, 2, 0x8000)),
@@ -202,7 +221,8 @@ func TestReturningFrom(t *testing.T) {
 	r, err := recovery.ReturningFrom(whole())
 	require.NoError(t, err)
 	require.Equal(t, recovery.Returning{
-		Control: datadir.Control{SystemID: ourSystem}, History: history(2, 1, 0x5000), Newer: []wal.History{history(3, 1, 0x5000, 2, 0x6000)},
+		Control: datadir.Control{SystemID: ourSystem}, History: history(2, 1, 0x5000),
+		Newer: []recovery.NewerTimeline{{History: history(3, 1, 0x5000, 2, 0x6000)}},
 		Label: &wal.BackupLabel{Start: 0x4000},
 	}, r)
 
@@ -411,9 +431,9 @@ func TestJudge_law(t *testing.T) {
 		}
 		cheaper("a backup_label", func(r *recovery.Returning) { r.Label = &wal.BackupLabel{Method: wal.BackupStreamed} })
 		cheaper("an unfinished recovery", func(r *recovery.Returning) { r.Control.BackupEndRequired = true })
-		cheaper("another history", func(r *recovery.Returning) {
-			r.Newer = []wal.History{rapid.SampledFrom(lines).Draw(t, "another").history()}
-		})
+		if other := rapid.SampledFrom(lines).Draw(t, "another"); other.id > own.id {
+			cheaper("another history", func(r *recovery.Returning) { r.Newer = []recovery.NewerTimeline{{History: other.history()}} })
+		}
 		cheaper("another cluster", func(r *recovery.Returning) { r.Control.SystemID++ })
 		if r.EndOfWAL != 0 {
 			more := position(0, 0x400).Draw(t, "more WAL")

@@ -327,6 +327,14 @@ func TestParseControl_truncated(t *testing.T) {
 	}
 }
 
+// No server at hand has an unsigned char.
+func TestParseControl_unsignedChar(t *testing.T) {
+	v := controlVectorOf(t, "18_clean")
+	require.Equal(t, datadir.Signed, v.parse(t).DefaultChar)
+	v.data = signed(t, v.data, func(data []byte) { data[256] = 0 })
+	require.Equal(t, datadir.Unsigned, v.parse(t).DefaultChar)
+}
+
 func TestState_String(t *testing.T) {
 	require.Equal(t, "in production", datadir.StateInProduction.String())
 	require.Equal(t, "unrecognized state 7", datadir.State(7).String())

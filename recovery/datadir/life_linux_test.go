@@ -156,7 +156,7 @@ func TestCheckServer_onThisMachine(t *testing.T) {
 	require.NoError(t, os.WriteFile(postgres, program, 0o700)) //nolint:gosec // a program
 
 	require.Equal(t, Stopped, CheckServer(dir).Life)
-	cmd := exec.Command(postgres, "100") //nolint:noctx // killed below
+	cmd := exec.Command(postgres, "100")
 	cmd.Dir = dir
 	require.NoError(t, cmd.Start())
 	s := CheckServer(dir)

@@ -70,7 +70,7 @@ func controlBySQL(t *testing.T, s *pgserver.Server) map[string]string {
 // controlInWords is what we say, in the same words.
 func controlInWords(c datadir.Control) map[string]string {
 	onOff := map[bool]string{true: "on", false: "off"}
-	number := func(n int) string { return strconv.Itoa(n) }
+	number := strconv.Itoa
 	words := map[string]string{
 		"Version": number(int(c.Version)), "CatalogVersion": number(int(c.CatalogVersion)), "SystemID": c.SystemID.String(),
 		"Time": number(int(c.Time.Unix())), "Checkpoint": c.Checkpoint.String(), "Redo": c.Redo.String(),

@@ -59,6 +59,12 @@ func field(text, key string) string {
 	return value
 }
 
+// until returns what comes before a part of the text.
+func until(text, part string) string {
+	before, _, _ := strings.Cut(text, part)
+	return before
+}
+
 func TestParseBackupLabel_ofServers(t *testing.T) {
 	for name, text := range backupVectors(t, "*.label", 9+9+5) {
 		t.Run(name, func(t *testing.T) {
@@ -174,8 +180,8 @@ func TestParseBackupLabel_refused(t *testing.T) {
 		{"one_newline", "\n", 1, "START WAL LOCATION"},
 		{"crlf", strings.ReplaceAll(labelIncremental, "\n", "\r\n"), 1, "its segment"},
 		{"blank_before", " " + labelIncremental, 1, "START WAL LOCATION"},
-		{"only_the_first_line", labelIncremental[:strings.Index(labelIncremental, "CHECK")], 2, "CHECKPOINT LOCATION"},
-		{"cut_in_a_position", labelIncremental[:strings.Index(labelIncremental, "4000080")], 2, "LSN"},
+		{"only_the_first_line", until(labelIncremental, "CHECK"), 2, "CHECKPOINT LOCATION"},
+		{"cut_in_a_position", until(labelIncremental, "4000080"), 2, "LSN"},
 		{"start_is_no_position", change("0/4000028 (", "0-4000028 ("), 1, "its segment"},
 		{"segment_lower_case", change("000000010000000000000004", "00000001000000000000000a"), 1, "its segment"},
 		{"segment_partial", change("0004)", "0004.partial)"), 1, "its segment"},
@@ -207,7 +213,7 @@ func TestParseBackupLabel_refused(t *testing.T) {
 		"no_stop_time":                 strings.Replace(historyIncremental, "STOP TIME: 2026-11-21 18:37:42 UTC\n", "", 1),
 		"stop_is_another_timeline":     strings.Replace(historyIncremental, "STOP TIMELINE: 1", "STOP TIMELINE: 2", 1),
 		"stop_file_is_no_segment":      strings.Replace(historyIncremental, "0/4000120 (file 0", "0/4000120 (file x", 1),
-		"cut_before_the_stop_timeline": historyIncremental[:strings.Index(historyIncremental, "STOP TIME:")],
+		"cut_before_the_stop_timeline": until(historyIncremental, "STOP TIME:"),
 	} {
 		_, err := wal.ParseBackupHistory([]byte(text))
 		require.ErrorAs(t, err, new(*wal.SyntaxError), name)
