@@ -52,9 +52,9 @@
 //
 // # Returning servers
 //
-// [Judge] takes the control data of a returning server (see recovery/datadir) and the history of the primary it shall follow, and
-// says whether it may follow as it is, must be rewound, or must be cloned, and why. What is not proven counts as diverged; what
-// it takes on trust is listed there.
+// [Judge] takes what the data directory of a stopped server says ([ReturningFrom], see recovery/datadir) and the history of the primary
+// it shall follow, and says whether it may follow as it is, must be rewound, or must be cloned, and why. What is not proven counts
+// as diverged; what it takes on trust is listed there.
 //
 // # What it does not do
 //

@@ -2,6 +2,7 @@ package recovery_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -119,4 +120,17 @@ func ExampleJudge() {
 	// Output:
 	// follow: it was shut down cleanly at 0/50000D0, before the fork at 0/5000148
 	// rewind: it ended "in production" and nothing proves that its WAL stops before the fork at 0/5000148
+}
+
+func ExampleReturningFrom() {
+	d := datadir.Inspect("/nonexistent")
+	_, err := recovery.ReturningFrom(d)
+	fmt.Println("to be stopped first:", errors.Is(err, recovery.ErrNotStopped))
+
+	d.Server.Life = datadir.Stopped // if it is known to be
+	_, err = recovery.ReturningFrom(d)
+	fmt.Println("there is no server:", errors.Is(err, fs.ErrNotExist))
+	// Output:
+	// to be stopped first: true
+	// there is no server: true
 }

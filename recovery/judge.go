@@ -31,8 +31,8 @@ type Returning struct {
 	// is on timeline 1, which has no history.
 	History wal.History
 
-	// EndOfWAL is the end of the last valid WAL record it holds of Control.Timeline(). Zero means unknown, which is the rule
-	// after a crash; then only a clean shutdown as a primary can prove that nothing came after the fork. So does a value that
+	// EndOfWAL is the end of the last valid WAL record it holds of Control.Timeline(); [datadir.EndOfWAL] finds it. Zero means
+	// unknown; then only a clean shutdown as a primary can prove that nothing came after the fork. So does a value that
 	// contradicts the control data.
 	EndOfWAL wal.LSN
 
@@ -91,7 +91,7 @@ func endOfWAL(d datadir.Directory, h wal.History) wal.LSN {
 type Leader struct {
 	SystemID wal.SystemID
 	History  wal.History // of its current timeline
-	Position wal.LSN     // its current write position
+	Position wal.LSN     // its write position, asked for after the other server was stopped
 }
 
 // Judgement is a verdict with its evidence.

@@ -1,12 +1,17 @@
 // Package datadir reads what a data directory of PostgreSQL says about itself, without any PostgreSQL tool.
 //
-//		c, err := datadir.ReadControl("/var/lib/postgresql/17/main")
-//		fmt.Println(c.SystemID, c.State, c.Timeline(), c.Checkpoint)
+//	c, err := datadir.ReadControl("/var/lib/postgresql/17/main")
+//	fmt.Println(c.SystemID, c.State, c.Timeline(), c.Checkpoint)
 //
-//	  - [ReadControl] reads global/pg_control: system identifier, state, timeline, positions, the parameters that a standby needs. The
-//	    server's checksum is verified, so a torn file or a flipped bit is an error, never a wrong answer.
-//	  - [ReadVersion] reads PG_VERSION, [ParsePostmaster] postmaster.pid and [ParseTablespaceMap] tablespace_map. The parsers of
-//	    backup_label, backup history files and timeline histories are in package walarchive/wal.
+// What there is:
+//
+//   - [ReadControl] reads global/pg_control: system identifier, state, timeline, positions, the parameters that a standby needs. The
+//     server's checksum is verified, so a torn file or a flipped bit is an error, never a wrong answer.
+//   - [ReadVersion], [ReadHistory], [ReadLabel], [ParsePostmaster] and [ParseTablespaceMap] read PG_VERSION, a timeline's history,
+//     backup_label, postmaster.pid and tablespace_map. The formats that an archive holds too are parsed by package walarchive/wal.
+//   - [CheckServer] says whether a server runs there: running, stopped, or unknown, and why.
+//   - [EndOfWAL] reads the WAL since the last checkpoint and says where it ends, to the byte (10 to 18).
+//   - [Inspect] does all of that but the last in one call, with an error for each part.
 //
 // The package only reads. Whether a server may follow another is for recovery.Judge to say.
 //

@@ -86,3 +86,11 @@ func ExampleCheckServer() {
 	// Output:
 	// unknown
 }
+
+func ExampleEndOfWAL() {
+	d := datadir.Inspect("/nonexistent")
+	_, err := datadir.EndOfWAL(d.Path, d.Major, d.Control, d.History)
+	fmt.Println(err)
+	// Output:
+	// find the end of the WAL: only known for PostgreSQL 10 to 18
+}
