@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func leftovers() []leftover {
 	}
 	conf := func(text string) map[string]string { return map[string]string{"postgresql.conf": text} }
 	old := func(text string) map[string]string { return map[string]string{"recovery.conf": text} }
-	const restore = "restore_command = 'sleep 0.3'\n"
+	const restore = "restore_command = 'sleep 0.5'\n"
 	signals := func(text string) map[string]string {
 		return map[string]string{"recovery.signal": "", "postgresql.conf": restore + text}
 	}
@@ -47,6 +48,11 @@ func leftovers() []leftover {
 		return map[string]string{"standby.signal": "", "postgresql.conf": text}
 	}
 	oldTarget := func(text string) map[string]string { return old(restore + text) }
+
+	// While the data is on timeline 1.
+	add(12, 18, "timeline_1", signals("recovery_target_timeline = 0x1\n"))
+	add(12, 18, "standby_timeline_1", standby("recovery_target_timeline = 1\n"))
+	add(10, 11, "old_timeline_1", oldTarget("recovery_target_timeline = 01\n"))
 
 	// Which file decides.
 	add(10, 18, "nothing", nil)
@@ -61,6 +67,7 @@ func leftovers() []leftover {
 	add(12, 18, "as_pg_basebackup_R", map[string]string{"standby.signal": "", "postgresql.auto.conf": "primary_conninfo = 'host=/old'\nprimary_conninfo = 'host=/nowhere'\nprimary_slot_name = 'a'\n"})
 	add(12, 18, "empty_restore_command", signals("restore_command = ''\n"))
 	add(12, 18, "targeted", signals(""))
+	add(10, 11, "old_targeted", old(restore))
 	add(12, 18, "targeted_by_argument", map[string]string{"recovery.signal": ""}, "-c", "restore_command=sleep 0.5", "--recovery-target-name=here")
 
 	for i := range all {
@@ -100,15 +107,15 @@ func leftovers() []leftover {
 	add(12, 18, "hot_standby_off", signals("recovery_target_name = a\n"), "-c", "hot_standby=off")
 
 	// Other values.
-	for name, line := range map[string]string{
+	for name, line := range sorted(map[string]string{
 		"action_junk": "recovery_target_action = stop", "action_in_capitals": "recovery_target_action = PAUSE", "inclusive_junk": "recovery_target_inclusive = maybe",
 		"timeline_empty": "recovery_target_timeline = ''", "timeline_0": "recovery_target_timeline = 0", "timeline_junk": "recovery_target_timeline = abc",
-		"timeline_in_capitals": "recovery_target_timeline = LATEST", "timeline_1": "recovery_target_timeline = 0x1", "timeline_current": "recovery_target_timeline = 'current'",
+		"timeline_in_capitals": "recovery_target_timeline = LATEST", "timeline_current": "recovery_target_timeline = 'current'",
 		"timeline_too_high": "recovery_target_timeline = '99999999999999999999'", "delay": "recovery_min_apply_delay = '1.5s'", "delay_junk": "recovery_min_apply_delay = '5 parsecs'",
 		"slot_junk": "primary_slot_name = 'Bad-Name'", "conninfo_junk": "primary_conninfo = 'nonsense'", "standby_mode": "standby_mode = on", "trigger_file": "trigger_file = x",
 		"promote_trigger_file": "promote_trigger_file = 'pulled'", "work_mem_junk": "work_mem = much", "no_such_parameter": "wal_keep_segments_of_mine = 1", "extension": "my.own = 1",
 		"syntax_error": "port = = 5", "segments": "checkpoint_segments = 3",
-	} {
+	}) {
 		add(10, 18, "primary_"+name, conf(line+"\n"))
 		add(12, 18, "standby_"+name, standby(line+"\n"))
 	}
@@ -122,15 +129,15 @@ func leftovers() []leftover {
 	add(10, 18, "recursion", conf("include 'postgresql.conf'\n"))
 
 	// recovery.conf, up to 11.
-	for name, text := range map[string]string{
+	for name, text := range sorted(map[string]string{
 		"standby": "standby_mode = 'on'\n", "standby_by_a_prefix": "standby_mode = tru\n", "standby_junk": "standby_mode = perhaps\n" + restore,
 		"standby_off": "standby_mode = off\n" + restore, "capitals": "STANDBY_MODE = on\n", "unknown": "standby_mode = on\nfollow = 'me'\n", "without_source": "# nothing\n",
 		"syntax_error": "standby_mode = 'on\n", "standby_twice": "standby_mode = perhaps\nstandby_mode = on\n",
 		"pause": restore + "pause_at_recovery_target = on\n", "include": "include 'more.conf'\n", "include_dir": "include_dir 'conf.d'\n", "include_missing": "include 'none.conf'\n",
-	} {
+	}) {
 		add(10, 11, "old_"+name, map[string]string{"recovery.conf": text, "more.conf": "standby_mode = on\n", "conf.d/one.conf": restore + "recovery_target_name = 'hidden'\n"})
 	}
-	for name, text := range map[string]string{
+	for name, text := range sorted(map[string]string{
 		"name": "recovery_target_name = 'it''s'", "name_then_xid": "recovery_target_name = a\nrecovery_target_xid = 5", "xid_then_name": "recovery_target_xid = 5\nrecovery_target_name = a",
 		"empty_name_wins": "recovery_target = immediate\nrecovery_target_name = ''", "empty_time": "recovery_target_time = ''", "empty_xid": "recovery_target_xid = ''",
 		"empty_lsn": "recovery_target_lsn = ''", "empty_immediate": "recovery_target = ''", "immediate_in_capitals": "recovery_target = Immediate", "xid_junk": "recovery_target_xid = abc",
@@ -138,10 +145,10 @@ func leftovers() []leftover {
 		"long_name": "recovery_target_name = '" + strings.Repeat("x", 64) + "'", "longest_name": "recovery_target_name = '" + strings.Repeat("x", 63) + "'",
 		"lsn_junk": "recovery_target_lsn = '0/'", "lsn_junk_overruled": "recovery_target_lsn = '0/'\nrecovery_target_lsn = '0/3000000'", "inclusive_junk": "recovery_target_inclusive = maybe", "exclusive": "recovery_target_inclusive = of\nrecovery_target_xid = 77",
 		"action_in_capitals": "recovery_target_action = Pause", "action": "recovery_target_action = shutdown\nrecovery_target_xid = 77", "timeline_junk": "recovery_target_timeline = abc", "timeline_empty": "recovery_target_timeline = ''",
-		"timeline_current": "recovery_target_timeline = current", "timeline_1": "recovery_target_timeline = 0x1", "timeline_too_high": "recovery_target_timeline = '99999999999999999999'",
+		"timeline_current": "recovery_target_timeline = current", "timeline_too_high": "recovery_target_timeline = '99999999999999999999'",
 		"slot_empty": "primary_slot_name = ''", "slot_junk": "primary_slot_name = 'Bad-Name'", "delay": "recovery_min_apply_delay = 5min", "delay_negative": "recovery_min_apply_delay = -5",
 		"delay_fraction": "recovery_min_apply_delay = '1.5s'", "delay_junk": "recovery_min_apply_delay = '5 parsecs'", "conninfo_junk": "standby_mode = on\nprimary_conninfo = nonsense",
-	} {
+	}) {
 		add(10, 11, "old_to_"+name, oldTarget(text+"\n"))
 	}
 
@@ -151,6 +158,17 @@ func leftovers() []leftover {
 	add(12, 18, "trigger_pulled_elsewhere", map[string]string{"standby.signal": "", "pulled": "", "postgresql.auto.conf": "promote_trigger_file = 'DATA/pulled'\n"})
 	add(10, 11, "old_trigger_pulled", map[string]string{"pulled": "", "recovery.conf": "standby_mode = on\ntrigger_file = 'DATA/pulled'\n"})
 	return all
+}
+
+// sorted goes through a map in the order of its keys.
+func sorted(all map[string]string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if !yield(name, all[name]) {
+				return
+			}
+		}
+	}
 }
 
 // What Read says of left-over files, the server does.
@@ -274,8 +292,8 @@ func TestServerStartsWithEveryConfig(t *testing.T) {
 			if cfg.RestoreCommand != "" {
 				cfg.RestoreCommand = "sleep 0.5; : " + cfg.RestoreCommand
 			}
-			if cfg.TargetTimeline != "" {
-				cfg.TargetTimeline = recovery.TimelineNumber(1) // there is no other
+			if _, ok := cfg.TargetTimeline.Number(); ok {
+				cfg.TargetTimeline = recovery.TimelineCurrent // there is no other
 			}
 			some := slices.Contains([]string{"everything_odd", "windows", "to_time", "to_lsn", "to_name"}, name)
 			if cfg.Validate(major) != nil || !some && !slices.Contains([]pgconf.Major{10, 12, 15, 18}, major) {

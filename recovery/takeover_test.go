@@ -241,3 +241,31 @@ func TestRead_manyErrors(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(start.Why)+len(start.Doubts), 101)
 }
+
+// What Read says of every left-over, in one file to look through; TestServerDoesWhatReadSays has the real servers judge it.
+func TestRead_leftovers(t *testing.T) {
+	var got strings.Builder
+	for _, c := range leftovers() {
+		for _, major := range slices.Compact([]pgconf.Major{c.from, c.to}) {
+			files := dir(major)
+			for name, text := range c.files {
+				files[name] = strings.ReplaceAll(files[name]+text, "DATA", dataDir)
+			}
+			start, err := recovery.Read(t.Context(), newMemory(files), recovery.Server{DataDir: dataDir, Args: c.args})
+			require.NoError(t, err)
+			fmt.Fprintf(&got, "%s, %s: %s\n", c.name, major, strings.ReplaceAll(start.String(), dataDir+"/", ""))
+			if start.Outcome == recovery.StartsRecovery || start.Outcome == recovery.StartsStandby {
+				config := start.Config
+				fmt.Fprintf(&got, "    %+v\n", config)
+			}
+		}
+	}
+	lines := strings.SplitAfter(got.String(), "\n")
+	golden := filepath.Join("testdata", "leftovers.golden")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, strings.SplitAfter(string(want), "\n"), lines)
+}

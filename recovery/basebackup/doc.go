@@ -5,7 +5,9 @@
 //	...
 //	result, err := basebackup.Run(ctx, source, basebackup.Options{
 //		Target:  "/var/lib/postgresql/17/main",
-//		Prepare: func(ctx context.Context, dir string) error { return recovery.Apply(ctx, files, dir, major, standby) },
+//		Prepare: func(ctx context.Context, dir string) error {
+//			return recovery.Apply(ctx, recovery.Disk{}, recovery.Server{DataDir: dir}, standby)
+//		},
 //	})
 //
 // # An unfinished copy is never started
