@@ -74,11 +74,6 @@ func (p *place) checkTarget() error {
 	if err != nil {
 		return fmt.Errorf("the folder of the target: %w", err)
 	}
-	if p.aside != "" {
-		if err := p.checkAside(parent); err != nil {
-			return err
-		}
-	}
 	info, err := os.Lstat(p.target)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -86,7 +81,7 @@ func (p *place) checkTarget() error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%s is no folder", p.target)
+		return fmt.Errorf("%s is no folder but a file or a symbolic link", p.target)
 	case !sameDevice(info, parent):
 		return fmt.Errorf("%s is a mount point, to which nothing can be renamed: take a folder below it", p.target)
 	}
@@ -96,6 +91,9 @@ func (p *place) checkTarget() error {
 	}
 	if p.aside == "" {
 		return fmt.Errorf("%s %w", p.target, ErrNotEmpty)
+	}
+	if err := p.checkAside(parent); err != nil {
+		return err
 	}
 	return p.checkStopped()
 }

@@ -250,7 +250,7 @@ func (u *unpacker) begin(m member) error {
 	if seg, ok := u.walFile.segment(u.name); ok {
 		u.walFile.begin(seg)
 	}
-	if u.tar {
+	if u.tar || m.name == markerFile { // a source that was such a copy may have kept its marker; ours is of more use
 		return nil
 	}
 	root, name := u.place(m.name)
@@ -259,11 +259,9 @@ func (u *unpacker) begin(m member) error {
 	return err
 }
 
-// reserved are names of our own. What a server sends under one of them would take the place of what says that the copy is not
-// complete.
+// reserved reports names of files that stand for something of ours while the copy is made.
 func (u *unpacker) reserved(name string) bool {
-	return name == markerFile || name == manifestFile || name == datadir.VersionFile+hidden || name == datadir.ControlFile+hidden ||
-		path.Base(name) == markerFile
+	return name == manifestFile || name == datadir.VersionFile+hidden || name == datadir.ControlFile+hidden
 }
 
 func (u *unpacker) fault(msg string) error {

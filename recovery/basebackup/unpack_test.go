@@ -105,16 +105,14 @@ func TestUnpacker_refuses(t *testing.T) {
 		oid     uint32
 		entries []entry
 	}{
-		"our_marker":               {0, []entry{file("understudy-incoming", "")}},
-		"our_marker_in_tablespace": {16384, []entry{file("understudy-incoming", "")}},
-		"manifest":                 {0, []entry{file("backup_manifest", "")}},
-		"hidden_control":           {0, []entry{folderEntry("global"), file("global/pg_control.incoming", "")}},
-		"hidden_version":           {0, []entry{file("PG_VERSION.incoming", "")}},
-		"file_twice":               {0, []entry{file("a", ""), file("a", "")}},
-		"link_elsewhere":           {0, []entry{link("base", "/etc")}},
-		"link_with_a_name":         {0, []entry{link("pg_tblspc/evil", "/etc")}},
-		"link_twice":               {0, []entry{link("pg_tblspc/1", "/etc"), link("pg_tblspc/1", "/etc")}},
-		"link_in_tablespace":       {16384, []entry{link("pg_tblspc/1", "/etc")}},
+		"manifest":           {0, []entry{file("backup_manifest", "")}},
+		"hidden_control":     {0, []entry{folderEntry("global"), file("global/pg_control.incoming", "")}},
+		"hidden_version":     {0, []entry{file("PG_VERSION.incoming", "")}},
+		"file_twice":         {0, []entry{file("a", ""), file("a", "")}},
+		"link_elsewhere":     {0, []entry{link("base", "/etc")}},
+		"link_with_a_name":   {0, []entry{link("pg_tblspc/evil", "/etc")}},
+		"link_twice":         {0, []entry{link("pg_tblspc/1", "/etc"), link("pg_tblspc/1", "/etc")}},
+		"link_in_tablespace": {16384, []entry{link("pg_tblspc/1", "/etc")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, asTar := range []bool{false, true} {
@@ -129,6 +127,16 @@ func TestUnpacker_refuses(t *testing.T) {
 	require.Error(t, unpack(u, piece{space: &space{}}, piece{data: pack(t, true, file("a", ""), folderEntry("a"))}), "a folder over a file")
 	u, _, _ = newUnpacker(t, false)
 	require.Error(t, unpack(u, piece{space: &space{}}, piece{data: pack(t, true, file("a", "b"))[:513]}), "cut off")
+}
+
+// The marker that a source may have kept does not take the place of ours.
+func TestUnpacker_marker(t *testing.T) {
+	u, dir, spaceDir := newUnpacker(t, false)
+	archive := pack(t, false, file("understudy-incoming", "theirs"))
+	require.NoError(t, unpack(u, piece{space: &space{oid: 16384}}, piece{data: archive}, piece{space: &space{}}, piece{data: archive}))
+	require.Equal(t, []string{dir}, names(t, dir))
+	require.Equal(t, []string{spaceDir}, names(t, spaceDir))
+	require.EqualValues(t, 6, u.files["understudy-incoming"].size, "it is in the manifest")
 }
 
 // A link that somebody put into the folder is not followed.
