@@ -62,6 +62,10 @@ func TestRun_copies(t *testing.T) {
 	require.FileExists(t, filepath.Join(target, "base.tar"))
 	require.FileExists(t, filepath.Join(target+".old", "PG_VERSION"))
 
+	code, _, problems = call(t.Context(), "--tablespace", "/not, there=/b=c", s.Conninfo(), target+"2")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, problems, "no tablespace at /not, there")
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	code, _, problems = call(ctx, s.Conninfo(), target+"2")

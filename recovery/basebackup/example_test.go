@@ -16,9 +16,7 @@ func ExampleRun() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Hour)
-	defer cancel()
-	result, err := basebackup.Run(ctx, source, basebackup.Options{
+	result, err := basebackup.Run(context.Background(), source, basebackup.Options{
 		Target:      "/var/lib/postgresql/17/main",
 		Aside:       "/var/lib/postgresql/17/main.old",
 		Tablespaces: map[string]string{"/srv/fast": "/srv/fast2"},

@@ -34,7 +34,7 @@ type Options struct {
 	WAL WALMethod
 
 	// Slot names a physical replication slot to stream from; it must exist. Empty means a temporary one, which lasts as long as its
-	// connection. For [Stream] only.
+	// connection. What is in the slot stays there: nothing is confirmed to it. For [Stream] only.
 	Slot string
 
 	// Checkpoint is the kind of checkpoint with which a backup of a primary begins. Zero is [Fast].

@@ -66,7 +66,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.o.check(); err != nil {
 		return err
 	}
-	reports := tasks{}
+	var reports sync.WaitGroup
 	reporting, stop := context.WithCancel(ctx)
 	reports.Go(func() { b.track.run(reporting) })
 	defer func() { stop(); reports.Wait() }()

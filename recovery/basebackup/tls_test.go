@@ -48,7 +48,7 @@ func TestRun_TLS(t *testing.T) {
 	s.Write("key.pem", key)
 	give(t, w, filepath.Join(s.Data, "cert.pem"), filepath.Join(s.Data, "key.pem"))
 	s.Write("pg_hba.conf", "local all all trust\nhostssl replication rep 127.0.0.1/32 scram-sha-256\n")
-	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	port := free.Addr().(*net.TCPAddr).Port
 	require.NoError(t, free.Close())
