@@ -86,8 +86,12 @@ func TestPlace_busy(t *testing.T) {
 	require.ErrorIs(t, err, ErrBusy)
 	require.FileExists(t, p.incoming+"/base/1")
 	p.leave()
-	mustOpen(t, o)
+	p = mustOpen(t, o)
 	require.NoFileExists(t, p.incoming+"/base/1")
+
+	require.True(t, p.stillThere())
+	require.NoError(t, os.Rename(p.incoming, o.Target))
+	require.False(t, p.stillThere(), "what is locked is no unfinished copy any more")
 }
 
 func TestPlace_leftovers(t *testing.T) {

@@ -85,7 +85,7 @@ func newReceiver(w *wire, spaces []space, manifest bool) *receiver {
 		wire: w, spaces: spaces, manifest: manifest, seen: map[uint32]bool{}, out: make(chan piece, pieces), free: make(chan []byte, pieces),
 	}
 	for range pieces {
-		r.free <- make([]byte, 0, pieceSize)
+		r.free <- nil // made when it is needed
 	}
 	return r
 }
@@ -195,6 +195,9 @@ func (r *receiver) fill(ctx context.Context) error {
 			case r.buf = <-r.free:
 			case <-ctx.Done():
 				return context.Cause(ctx)
+			}
+			if r.buf == nil {
+				r.buf = make([]byte, 0, pieceSize)
 			}
 		}
 		n, err := r.Read(r.buf[len(r.buf):cap(r.buf)])

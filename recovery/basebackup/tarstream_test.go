@@ -16,18 +16,23 @@ type memory struct {
 	members []member
 	files   map[string]string
 	open    string
+	text    []byte // of open
 }
 
 func (m *memory) begin(e member) error {
 	m.members = append(m.members, e)
 	if e.kind == regularFile {
-		m.open, m.files[e.name] = e.name, ""
+		m.open, m.text = e.name, nil
 	}
 	return nil
 }
 
-func (m *memory) content(p []byte) error { m.files[m.open] += string(p); return nil }
-func (m *memory) end() error             { m.open = ""; return nil }
+func (m *memory) content(p []byte) error { m.text = append(m.text, p...); return nil }
+
+func (m *memory) end() error {
+	m.files[m.open], m.open = string(m.text), ""
+	return nil
+}
 
 // split takes an archive apart, fed in pieces of n bytes.
 func split(archive []byte, n int) (*memory, error) {
@@ -187,6 +192,10 @@ func FuzzSplitterAgreesWithArchiveTar(f *testing.F) {
 	f.Add(pack(f, false, file("a", "b"), entry{tar.Header{Name: "pg_tblspc/1", Typeflag: tar.TypeSymlink, Linkname: "/x"}, ""}), 1000)
 	f.Add(pack(f, true, entry{tar.Header{Name: "../x", Typeflag: tar.TypeReg}, ""}), 3)
 	f.Fuzz(func(t *testing.T, archive []byte, n int) {
+		if len(archive) >= tarBlock {
+			archive = bytes.Clone(archive)
+			fixSum(archive) // or hardly any change gets further than the checksum
+		}
 		got, err := split(archive, max(1, n%4096))
 		for _, m := range got.members {
 			if !localName(m.name) {
