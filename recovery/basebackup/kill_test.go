@@ -62,7 +62,7 @@ func TestRun_killed(t *testing.T) {
 			t.Parallel()
 			w := pgserver.New(t, localpg.Server(t, major))
 			primary := w.Initdb("primary")
-			primary.Up("-c", "max_wal_senders=100", "-c", "max_replication_slots=100") // those of the killed may linger for a moment
+			primary.Up("-c", "max_wal_senders=50", "-c", "max_replication_slots=50") // those of the killed may linger for a moment
 			m := mapped(fill(t, primary), " copy")
 			target := filepath.Join(w.Dir, "copy")
 			seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
