@@ -10,7 +10,7 @@ import (
 	"github.com/understudy-ha/understudy/recovery"
 )
 
-// signals are the files by which pg_ctl asks for a promotion: promote since 9.1, fallback_promote from 9.3 to 12.
+// signals are the files by which pg_ctl asks for a promotion: promote since 9.1, fallback_promote from 9.3 to 13.
 var signals = []string{"promote", "fallback_promote"}
 
 // Clear removes what would promote a server as soon as it starts as a standby, and returns the paths of what it removed: the trigger

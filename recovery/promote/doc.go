@@ -27,8 +27,8 @@
 //
 // # The way back
 //
-// [Clear] removes what would promote a standby as soon as it starts: trigger files, and the files promote and fallback_promote, which
-// the server (10 to 18) removes by itself when it starts. [Return] makes a server that was promoted a standby again, up to 11 from
+// [Clear] removes what would promote a standby as soon as it starts: trigger files, and the files promote and
+// fallback_promote (9.3 to 13), which servers of 10 and later remove by themselves when they start. [Return] makes a server that was promoted a standby again, up to 11 from
 // its recovery.done, if [recovery.Judge] says that it may follow as it is.
 //
 // # What it does not do
