@@ -9,7 +9,12 @@
 //	  hba/              pg_hba.conf and pg_ident.conf: who gets in by which line
 //	  conninfo/         connection strings, pgjdbc URLs, service and password files, secrets never printed
 //	  role/             the replication role; SCRAM verifiers, so that no password travels in clear
-//	recovery/           standby settings of every major from one model; control files; may this server come back?
+//	recovery/           standbys and recoveries of every major from one model; how will it start; may it come back?
+//	  datadir/          what a data directory says of itself: pg_control, postmaster.pid, backup_label
+//	  command/          archive_command and its like: built, expanded, read, and what is wrong with them
+//	  promote/          end recovery in any way that a major allows, and come back from it
+//	  basebackup/       copy a running server over the replication protocol, without PostgreSQL's programs
+//	  pitr/             restore a copy and recover it to a moment in the past
 //	walarchive/         archive_command and restore_command as a library
 //	  wal/              positions, timelines, segment names, histories, page headers
 //	  store/dir/        an archive in a directory; store/storetest checks any other kind
@@ -19,7 +24,7 @@
 //	  pgnode/           start, stop, promote, clone, rewind and fence one server
 //	failover/           the pure state machine that decides, and the loop around it
 //	gocd/               the mode of a GoCD server that lives on the database
-//	examples/           thin programs: quickstart, walarchive, pgconf, gocdmode
+//	examples/           thin programs: quickstart, walarchive, pgconf, basebackup, pitr, gocdmode
 //
 // Imports run one way: walarchive/wal and pgconf are leaves; recovery, walarchive and topology build on them, failover on
 // topology; gocd stands beside them. pgconf, recovery, walarchive/wal, topology and failover need nothing but the standard
@@ -39,9 +44,9 @@
 //
 // # What is not there yet
 //
-// This is the first slice, which carries the main job from end to end (see examples/quickstart). There is no leader lease and
-// no agent on each host yet: one process decides, and it must be the only one. There are no switchover plans, no point-in-time
-// recovery, no compression, encryption or remote stores for the archive, no topology files, and of GoCD only the mode of one
-// server. pgconf knows PostgreSQL 9.0 to 18 and is judged by servers of 10 to 18; the other packages know 10 to 18, and whole
-// clusters are tested on 11, 13, 15, 17 and 18. What a package leaves out its own documentation says.
+// The main job is carried from end to end (see examples/quickstart). There is no leader lease and no agent on each host yet: one
+// process decides, and it must be the only one. There are no switchover plans, no compression, encryption or remote stores for the
+// archive, no topology files, and of GoCD only the mode of one server. pgconf and recovery know PostgreSQL 9.0 to 18 and are judged
+// by servers of 10 to 18; the other packages know 10 to 18, and whole clusters are tested on 11, 13, 15, 17 and 18. What a package
+// leaves out its own documentation says.
 package understudy
