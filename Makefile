@@ -22,7 +22,7 @@ images: ## build the images of the test servers
 fuzz: ## every fuzz target for FUZZTIME each (30s, or a number of inputs: 10000000x)
 	@scripts/fuzz $(or $(FUZZTIME),30s)
 
-bench: ## time the configuration packages beside others; ARGS="-time 5s" passes flags
+bench: ## time parts of the project beside other programs; ARGS="pgconf -time 5s" chooses one and passes flags
 	@scripts/bench $(ARGS)
 
 clean: ## end what killed runs left behind; remove bin and .cache

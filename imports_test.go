@@ -29,7 +29,7 @@ var standardOnly = map[string]string{
 	"pgconf/guc":           "as pgconf",
 	"pgconf/hba":           "as pgconf",
 	"pgconf/conninfo":      "as pgconf",
-	"recovery":             "settings and judgements are values; the base backup client will be a package of its own",
+	"recovery":             "settings and judgements are values; what connects is a package of its own",
 	"recovery/command":     "as pgconf",
 	"recovery/datadir":     "leaf values and readers for everyone",
 	"walarchive":           "archive_command starts for every segment and must start fast; stores bring their own clients",
@@ -71,7 +71,8 @@ var mayImport = map[string][]string{
 	"examples": {
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
-	"examples/pgconf": {"pgconf/...", "recovery/...", "internal/atomicfile"},
+	"benchmarks/basebackup": {"recovery/basebackup", "pgconf/...", "internal/localpg"},
+	"examples/pgconf":       {"pgconf/...", "recovery/...", "internal/atomicfile"},
 }
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
@@ -89,6 +90,7 @@ var foreign = map[string][]string{
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},
 	"internal/pgtest":            {"github.com/testcontainers/testcontainers-go", "github.com/stretchr/testify", "github.com/jackc/pgx/v5", "github.com/docker/", "github.com/moby/", "golang.org/x/sys", "github.com/containerd/errdefs"},
 	"gocd":                       {"github.com/aymanbagabas/go-udiff"},
+	"benchmarks/basebackup":      {"github.com/jackc/pgx/v5"},
 	"examples":                   {"github.com/alecthomas/kong", "github.com/vbauerster/mpb/v8", "github.com/jackc/pgx/v5", "golang.org/x/term"},
 }
 
