@@ -378,11 +378,12 @@ func TestOracleFiles(t *testing.T) {
 		j := newViewJudge(t, s)
 		for name, set := range fileSets {
 			t.Run(name, func(t *testing.T) {
+				files := map[string]string{}
 				for file, text := range set {
-					set[file] = strings.ReplaceAll(text, "DATA", s.Data)
+					files[file] = strings.ReplaceAll(text, "DATA", s.Data)
 				}
-				j.put(t, set)
-				j.compare(t, "pg_hba_file_rules", j.hbaRows(), set["pg_hba.conf"])
+				j.put(t, files)
+				j.compare(t, "pg_hba_file_rules", j.hbaRows(), files["pg_hba.conf"])
 			})
 		}
 	})

@@ -419,6 +419,15 @@ func TestEnsure_synchronousStandbyMissing(t *testing.T) {
 			_ = b.super.QueryRow(t.Context(), "select pid from pg_stat_activity where wait_event = 'SyncRep'").Scan(&pid)
 			return pid
 		}
+		require.Eventually(t, func() bool { // the setting counts for commits when the checkpointer has read it
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			_, err := b.connect(t, nil).Exec(ctx, "select pg_logical_emit_message(true, 'x', 'y')")
+			return err != nil
+		}, 30*time.Second, 20*time.Millisecond)
+		b.exec(t, "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'")
+		require.Eventually(t, func() bool { return waiting() == 0 }, 30*time.Second, 20*time.Millisecond)
+
 		conn := b.connect(t, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -2,6 +2,7 @@ package pitr
 
 import (
 	"context"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -14,8 +15,14 @@ const pollEvery = 50 * time.Millisecond
 
 // wait returns when the log says that the server has done what it shall, and what it says about the place where it stopped.
 func wait(ctx context.Context, p Process, log string, cfg recovery.Config) (string, error) {
+	file, err := os.Open(log)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	w := &watch{log: log, cfg: cfg}
 	for {
 		ended := false
 		select {
@@ -23,12 +30,12 @@ func wait(ctx context.Context, p Process, log string, cfg recovery.Config) (stri
 			ended = true
 		default:
 		}
-		data, err := os.ReadFile(log)
+		text, err := io.ReadAll(file) // goes on where it ended the last time
 		if err != nil {
 			return "", err
 		}
-		if stopped, done, err := judge(string(data), log, ended, cfg); done {
-			return stopped, err
+		if done, err := w.read(string(text), ended); done {
+			return w.stopped, err
 		}
 		select {
 		case <-ctx.Done():
@@ -39,40 +46,53 @@ func wait(ctx context.Context, p Process, log string, cfg recovery.Config) (stri
 	}
 }
 
-// judge looks at a log for the end of recovery. A last line that is not complete does not count.
-func judge(log, name string, ended bool, cfg recovery.Config) (stopped string, done bool, err error) {
-	last := ""
-	for line := range strings.Lines(log) {
-		line, complete := strings.CutSuffix(line, "\n")
-		if !complete {
-			break
-		}
-		severity, text := message(line)
-		switch {
-		case severity == "LOG" && strings.HasPrefix(text, "recovery stopping "):
-			stopped = text
-		case severity == "FATAL" && text == "recovery ended before configured recovery target was reached":
-			return "", true, ErrNotReached
-		case severity == "LOG" && text == "archive recovery complete" && cfg.Target != nil && stopped == "":
-			return "", true, ErrNotReached // up to 12
-		case severity == "LOG" && strings.HasPrefix(text, "recovery has paused"), severity == "LOG" && text == "pausing at the end of recovery":
-			if cfg.Action == recovery.ActionPause && stopped != "" {
-				return stopped, true, nil
-			}
-		case severity == "LOG" && text == "database system is ready to accept connections":
-			return stopped, true, nil
-		case severity == "FATAL", severity == "PANIC", last == "" && severity == "ERROR":
-			last = text
+// watch looks at a log for the end of recovery.
+type watch struct {
+	log string // its name
+	cfg recovery.Config
+
+	rest    string // a last line that is not complete, which does not count
+	stopped string // what the server said about the place where it stopped replay
+	last    string // the last error it has met
+}
+
+// read takes in what came since. It is done when the server has done what it shall, or cannot any more; ended says that it has ended.
+func (w *watch) read(text string, ended bool) (done bool, err error) {
+	text = w.rest + text
+	complete := strings.LastIndexByte(text, '\n') + 1
+	w.rest = text[complete:]
+	for line := range strings.Lines(text[:complete]) {
+		if done, err := w.line(strings.TrimSuffix(line, "\n")); done {
+			return true, err
 		}
 	}
 	switch {
 	case !ended:
-		return "", false, nil
-	case cfg.Action == recovery.ActionShutdown && stopped != "":
-		return stopped, true, nil // if the control file agrees
+		return false, nil
+	case w.cfg.Action == recovery.ActionShutdown && w.stopped != "":
+		return true, nil // if the control file agrees
 	default:
-		return "", true, &ServerError{Log: name, Last: last}
+		return true, &ServerError{Log: w.log, Last: w.last}
 	}
+}
+
+func (w *watch) line(line string) (done bool, err error) {
+	severity, text := message(line)
+	switch {
+	case severity == "LOG" && strings.HasPrefix(text, "recovery stopping "):
+		w.stopped = text
+	case severity == "FATAL" && text == "recovery ended before configured recovery target was reached":
+		return true, ErrNotReached
+	case severity == "LOG" && text == "archive recovery complete" && w.cfg.Target != nil && w.stopped == "":
+		return true, ErrNotReached // up to 12
+	case severity == "LOG" && strings.HasPrefix(text, "recovery has paused"), severity == "LOG" && text == "pausing at the end of recovery":
+		return w.cfg.Action == recovery.ActionPause && w.stopped != "", nil
+	case severity == "LOG" && text == "database system is ready to accept connections":
+		return true, nil
+	case severity == "FATAL", severity == "PANIC", w.last == "" && severity == "ERROR":
+		w.last = text
+	}
+	return false, nil
 }
 
 // message splits a line of the log, whatever log_line_prefix puts before it.

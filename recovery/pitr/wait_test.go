@@ -11,7 +11,7 @@ import (
 	"github.com/understudy-ha/understudy/recovery"
 )
 
-func TestJudge(t *testing.T) {
+func TestWatch(t *testing.T) {
 	const (
 		stop   = "LOG:  recovery stopping before commit of transaction 731, time 2026-03-01 12:00:00+00\n"
 		paused = "2026 [7] LOG:  recovery has paused\nHINT:  Execute pg_wal_replay_resume() to continue.\n"
@@ -52,13 +52,21 @@ func TestJudge(t *testing.T) {
 		"ended_at_once":         {"", true, to, "shutdown", true, "", "the server ended"},
 		"panic":                 {"PANIC:  could not locate a valid checkpoint record\n", true, nil, "", true, "", "valid checkpoint"},
 	} {
-		stopped, done, err := judge(tc.log, "data.log", tc.ended, recovery.Config{Target: tc.target, Action: tc.action})
-		require.Equal(t, tc.done, done, name)
-		require.Equal(t, tc.stopped, stopped, name)
-		if tc.err == "" {
+		for _, at := range []int{0, len(tc.log) / 2, len(tc.log)} { // what comes in two pieces says the same
+			w := &watch{log: "data.log", cfg: recovery.Config{Target: tc.target, Action: tc.action}}
+			done, err := w.read(tc.log[:at], false)
+			if !done {
+				done, err = w.read(tc.log[at:], tc.ended)
+			}
+			require.Equal(t, tc.done, done, name)
+			if tc.err != "" {
+				require.ErrorContains(t, err, tc.err, name)
+				continue
+			}
 			require.NoError(t, err, name)
-		} else {
-			require.ErrorContains(t, err, tc.err, name)
+			if done {
+				require.Equal(t, tc.stopped, w.stopped, name)
+			}
 		}
 	}
 }
