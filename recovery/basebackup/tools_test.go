@@ -74,6 +74,9 @@ func listing(t *testing.T, root string) map[string]string {
 		if err != nil {
 			return err
 		}
+		if strings.HasPrefix(name, "pg_wal/archive_status/") {
+			return nil // whether the rest of the last segment comes before the end of the backup is a matter of luck, for both
+		}
 		size := ""
 		switch {
 		case d.IsDir() || d.Type() == fs.ModeSymlink:

@@ -178,7 +178,7 @@ func FuzzShellSplitsWhatWasBuilt(f *testing.F) {
 	program := echoer(f, "echoer")
 	f.Fuzz(func(t *testing.T, joined string) {
 		if strings.ContainsAny(joined, "\x00\n") || len(joined) > 1000 {
-			t.Skip()
+			return
 		}
 		texts := strings.Split(joined, "\x01")
 		argv := append(command.Words(program), command.Words(texts...)...)
@@ -295,10 +295,10 @@ func FuzzWindowsSplitsWhatWasBuilt(f *testing.F) {
 			return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '%' })
 		}
 		if slices.ContainsFunc(texts, unspeakable) || texts[0] == "" || strings.HasSuffix(texts[0], `\`) || len(joined) > 400 {
-			t.Skip()
+			return
 		}
 		if slices.Contains([]string{"copy", "move", "del", "erase", "ren", "rename", "md", "mkdir", "type", "echo", "exit", "mklink", "cd", "set"}, strings.ToLower(texts[0])) {
-			t.Skip() // cmd.exe itself does it, not a program with a C library
+			return // cmd.exe itself does it, not a program with a C library
 		}
 		s := command.Server{Shell: command.Windows}
 		if old {

@@ -146,7 +146,7 @@ func FuzzParseSplitsAsTheShell(f *testing.F) {
 	program := echoer(f, "echoer")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Trim(text, "ab \t\n\"'\\$#=~{},!%*?[]-^") != "" || len(text) > 200 { // no character that could run or write something
-			t.Skip()
+			return
 		}
 		s := command.Server{Major: 15}
 		script, err := s.Parse(command.Restore, program+" "+text)
