@@ -111,6 +111,10 @@ func (p prober) look(dataDir string) (s Server, again bool) {
 	return s, false
 }
 
+// programs are the names of a server's program, as far as the kernel keeps them: as PostgreSQL installs it, as Nix wraps it (also in
+// Supabase's images), and as EDB's does. The command line that ps shows says nothing: the server writes over it.
+var programs = []string{"postgres", "postmaster", ".postgres-wrapp", "edb-postgres"}
+
 // processes lists the postgres processes, and the one with the number named, whatever it is.
 func (p prober) processes(named int) ([]process, error) {
 	entries, err := os.ReadDir(p.proc)
@@ -124,7 +128,7 @@ func (p prober) processes(named int) ([]process, error) {
 			continue
 		}
 		one, ok := p.process(pid)
-		if ok && (pid == named || one.name == "postgres" || one.name == "postmaster") {
+		if ok && (pid == named || slices.Contains(programs, one.name)) {
 			all = append(all, one)
 		}
 	}

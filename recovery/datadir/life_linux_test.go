@@ -72,6 +72,8 @@ func TestCheckServer(t *testing.T) {
 		{"runs_without_the_file", "", func(m *machine) { m.process(27, "postgres", "S", me, m.data) }, Running, []int{27}, "process 27"},
 		{"runs_as_an_older_postmaster", pidFile, func(m *machine) { m.process(27, "postmaster", "S", me, m.data) }, Running, []int{27}, "postmaster"},
 		{"runs_under_another_name", pidFile, func(m *machine) { m.process(27, "edb-postgres", "S", me, m.data) }, Running, []int{27}, "edb-postgres"},
+		{"only_a_wrapped_backend_is_left", pidFile, func(m *machine) { m.process(99, ".postgres-wrapp", "D", me, m.data) }, Running, []int{99}, "process 99"},
+		{"runs_under_another_name_without_the_file", "", func(m *machine) { m.process(27, "edb-postgres", "S", me, m.data) }, Running, []int{27}, "edb-postgres"},
 		{"only_a_backend_is_left", pidFile, func(m *machine) { m.process(99, "postgres", "D", me, m.data) }, Running, []int{99}, "process 99"},
 		{"behind_a_link", pidFile, func(m *machine) {
 			link := m.data + ".link"

@@ -36,7 +36,8 @@
 // that of recovery.Judge. It drives pg_ctl only; Debian's pg_ctlcluster and systemd units are not covered yet, and the
 // configuration must lie in the data directory. It clones no tablespaces.
 //
-// A server's processes are found by their working directory, which needs Linux's /proc. Elsewhere the process table of ps is used;
+// A server's processes are found by their working directory, which needs Linux's /proc, among those whose program is called
+// postgres, postmaster, .postgres-wrapped (Nix) or edb-postgres. Elsewhere the process table of ps is used;
 // there, a backend that has outlived any postmaster of the machine is doubt. Processes in another container cannot be seen,
 // or, where they can, count only if they certainly work in this data directory.
 package pgnode

@@ -12,7 +12,8 @@ import (
 // listScript prints what a machine knows about its postgres processes and about the data directory $1; parseListing reads it.
 // It runs no other program for each process, except for the first of each server, because it is part of every failover.
 //
-// The processes are found by the name of their program, which everyone may read. Then come the working directories, and only
+// The processes are found by the name of their program, which everyone may read: PostgreSQL's own, that of Nix's wrapper (as far as
+// the kernel keeps it; Supabase's images have it too), and EDB's. Then come the working directories, and only
 // after them the states: a process whose working directory could not be read, and that still runs then, really hides it.
 const listScript = `
 dir=$1 number=
@@ -41,7 +42,7 @@ pids=' ' list=
 for d in /proc/[0-9]*; do
 	comm=
 	{ read -r comm <"$d/comm"; } 2>/dev/null
-	case $comm in postgres | postmaster) pids="$pids${d#/proc/} " list="$list $d/cwd" ;; esac
+	case $comm in postgres | postmaster | .postgres-wrapp | edb-postgres) pids="$pids${d#/proc/} " list="$list $d/cwd" ;; esac
 done
 [ -z "$list" ] || here=$(readlink /proc/self/ns/mnt)
 [ -z "$list" ] || stat -L -c 'cwd %n %d:%i' -- $list 2>/dev/null
