@@ -56,7 +56,7 @@ var ErrDiverged = errors.New("the server may not follow as it is")
 // may be gone.
 //
 // It removes what [Clear] does. Up to 11, recovery.done becomes recovery.conf again, with the lines that cfg does not speak of, if it
-// was that of a standby; one with a recovery target stays where it is. Then [recovery.Apply] does its part. An interruption leaves a
+// was that of a standby; one with a recovery target stays where it is. Then [recovery.TakeOver] does its part. An interruption leaves a
 // primary or a standby, and calling it again completes the work.
 func Return(ctx context.Context, files recovery.Files, server recovery.Server, judgement recovery.Judgement, cfg recovery.Config) error {
 	if judgement.Verdict != recovery.Follow {
@@ -69,7 +69,7 @@ func Return(ctx context.Context, files recovery.Files, server recovery.Server, j
 	if err != nil {
 		return fmt.Errorf("return %s: %w", server.DataDir, err)
 	}
-	if err := recovery.Apply(ctx, files, server, cfg); err != nil {
+	if err := recovery.TakeOver(ctx, files, server, cfg); err != nil {
 		return err
 	}
 	if done == "" {

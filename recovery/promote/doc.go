@@ -2,8 +2,8 @@
 //
 //	result, err := promote.Promote(ctx, promote.Standby{DB: pool})
 //
-// [Promote] asks the server to end recovery and waits, until ctx ends, for it to accept writes: that alone counts, no file and no line
-// of a log. The ways are
+// [Promote] asks the server to end recovery and waits, until ctx ends, for it to accept writes, on a newer timeline than
+// [Standby.From] if that is known: that alone counts, no file and no line of a log. The ways are
 //
 //	                    9.0    9.1 - 11   12 - 15    16 -
 //	pg_promote()                           yes       yes
@@ -33,6 +33,7 @@
 //
 // # What it does not do
 //
-// It does not know whether another primary is left: fencing comes before (package failover). It starts and stops nothing. What
+// It does not know whether another primary is left: fencing comes before (package failover). It starts and stops nothing. It does not
+// look at default_transaction_read_only, with which a primary refuses the writes of everybody who does not overrule it. What
 // it says about majors before 10 follows the manual; 10 to 18 are tested on real servers.
 package promote

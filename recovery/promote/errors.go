@@ -12,7 +12,7 @@ import (
 // ErrAlreadyPromoted is matched by a [*PrimaryError] of a server that has left the timeline on which it was a standby.
 var ErrAlreadyPromoted = errors.New("the server has been promoted already")
 
-// PrimaryError says that there is nothing to promote: the server is not in recovery. It matches [ErrAlreadyPromoted] if its timeline is
+// PrimaryError says that there is nothing to promote or to wait for: the server is not in recovery. It matches [ErrAlreadyPromoted] if its timeline is
 // newer than [Standby.From].
 type PrimaryError struct {
 	State State
@@ -22,6 +22,9 @@ type PrimaryError struct {
 func (e *PrimaryError) Error() string {
 	if e.Is(ErrAlreadyPromoted) {
 		return fmt.Sprintf("the server has been promoted already: it left timeline %d and is %v", e.From, e.State)
+	}
+	if e.From != 0 {
+		return fmt.Sprintf("the server is not in recovery, and was not promoted from timeline %d: it is %v", e.From, e.State)
 	}
 	return fmt.Sprintf("the server is not in recovery: it is %v", e.State)
 }

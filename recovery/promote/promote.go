@@ -51,8 +51,9 @@ type Standby struct {
 	// Resume resumes a paused replay where the server would otherwise not notice the request (up to 12).
 	Resume bool
 
-	// From is the timeline on which the standby was last seen, to tell one that has been promoted since from another primary. Zero
-	// means that it is not known.
+	// From is the timeline on which the standby was last seen, to tell one that has been promoted since from another primary, and from
+	// a server that was restarted without its role, which writes on the old timeline. Zero means that it is not known; then any
+	// primary counts.
 	From wal.Timeline
 
 	// Interval is the time between two looks at the server. Zero means 50 ms.
@@ -76,7 +77,8 @@ type Result struct {
 // is in recovery; a primary is a [*PrimaryError].
 //
 // An error before the request says what is missing: [*PausedError], [*NoWayError] or the server's own. After the request it is a
-// [*TimeoutError], and the promotion may still take place: see with [Wait].
+// [*TimeoutError], and the promotion may still take place: see with [Wait]; or a [*PrimaryError] that does not match
+// [ErrAlreadyPromoted], of a primary whose timeline is not newer than From.
 func Promote(ctx context.Context, s Standby) (Result, error) {
 	p := promotion{Standby: s}
 	if err := p.prepare(ctx); err != nil {
@@ -90,7 +92,7 @@ func Promote(ctx context.Context, s Standby) (Result, error) {
 }
 
 // Wait waits for a promotion that somebody else has asked for, until the server accepts writes or ctx ends. A server that is a primary
-// already is a success.
+// already is a success, if its timeline is newer than From.
 func Wait(ctx context.Context, s Standby) (Result, error) {
 	p := promotion{Standby: s, begun: time.Now()}
 	return p.wait(ctx)
@@ -269,6 +271,9 @@ func (p *promotion) wait(ctx context.Context) (Result, error) {
 			p.state = state
 		}
 		if err == nil && !state.InRecovery {
+			if state.Timeline <= p.From {
+				return Result{}, fmt.Errorf("promote: %w", &PrimaryError{State: state, From: p.From})
+			}
 			err = write(ctx, p.DB)
 			if err == nil {
 				return p.result(ctx)

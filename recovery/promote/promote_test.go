@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/conninfo"
+	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/promote"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -158,6 +162,48 @@ func TestTimeout(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server that leaves recovery on the timeline that it was on has not been promoted: somebody has removed its role, or the session goes
+// to another server. That is no success, and waiting does not make it one.
+func TestNotPromotedButAPrimary(t *testing.T) {
+	for name, promoted := range map[string]func(context.Context, promote.Standby) (promote.Result, error){"Promote": promote.Promote, "Wait": promote.Wait} {
+		t.Run(name, func(t *testing.T) {
+			db := &script{answers: [][]any{standby(170000), replaying, {true}, standby(170000), replaying, primary(170000), writes}}
+			if name == "Wait" {
+				db.answers = db.answers[3:]
+			}
+			_, err := promoted(t.Context(), promote.Standby{DB: db, From: 2, Interval: 1})
+			var primary *promote.PrimaryError
+			require.ErrorAs(t, err, &primary)
+			require.NotErrorIs(t, err, promote.ErrAlreadyPromoted)
+			require.Equal(t, wal.Timeline(2), primary.State.Timeline)
+			require.NotContains(t, strings.Join(db.asked, " "), "txid_current")
+		})
+	}
+}
+
+// A server from 12 on that pg_basebackup -R once made a standby has the address of that time in postgresql.auto.conf, and perhaps
+// recovery.signal. Neither keeps it from returning.
+func TestReturnFromAnOlderLife(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"PG_VERSION": "17\n", "postgresql.conf": "port = 5433\n", "recovery.signal": "",
+		"postgresql.auto.conf": "work_mem = '8MB'\nprimary_conninfo = 'host=gone'\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	info, err := conninfo.Parse("host=b")
+	require.NoError(t, err)
+	server, cfg := recovery.Server{DataDir: dir}, recovery.Config{PrimaryConninfo: info}
+	require.NoError(t, promote.Return(t.Context(), recovery.Disk{}, server, recovery.Judgement{Verdict: recovery.Follow}, cfg))
+	start, err := recovery.Read(t.Context(), recovery.Disk{}, server)
+	require.NoError(t, err)
+	require.Equal(t, recovery.StartsStandby, start.Outcome, "%v", start)
+	require.Equal(t, cfg.WithDefaults(17), start.Config)
+	auto, err := os.ReadFile(filepath.Join(dir, "postgresql.auto.conf"))
+	require.NoError(t, err)
+	require.Contains(t, string(auto), "work_mem")
 }
 
 // What a server cannot do is said before anything is done.
