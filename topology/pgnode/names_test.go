@@ -39,3 +39,16 @@ func TestFence_namesOfTheServer(t *testing.T) {
 		})
 	}
 }
+
+// The value of a setting may be a secret, such as the password that pg_basebackup -R leaves in postgresql.auto.conf.
+func TestOverruledError_showsNoSecret(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgresql.conf"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgresql.auto.conf"),
+		[]byte("primary_conninfo = 'host=a password=hunter2'\nwork_mem = '8MB'\n"), 0o600))
+	n := newNode(t, pgnode.Config{Host: host.NewLocal(host.LocalConfig{}), BinDir: "/bin", DataDir: dir})
+	err := n.Set(t.Context(), map[string]string{"primary_conninfo": "host=b password=hunter3"})
+	require.ErrorAs(t, err, new(*pgnode.OverruledError))
+	require.NotContains(t, err.Error(), "hunter")
+	require.ErrorContains(t, n.Set(t.Context(), map[string]string{"work_mem": "9MB"}), `work_mem is "8MB" here, which wins over "9MB"`)
+}

@@ -226,7 +226,7 @@ func (n *Node) Set(ctx context.Context, settings map[string]string) error {
 	return n.set(ctx, n.cfg.DataDir, settings)
 }
 
-// OverruledError says that a setting in postgresql.conf would have no effect.
+// OverruledError says that a setting in postgresql.conf would have no effect. Its text leaves out values that may hold a secret.
 type OverruledError struct {
 	File string // postgresql.auto.conf
 	Line int
@@ -236,8 +236,12 @@ type OverruledError struct {
 }
 
 func (e *OverruledError) Error() string {
-	return fmt.Sprintf("%s:%d: %s is %q here, which wins over %q in postgresql.conf; remove it with ALTER SYSTEM RESET %s, then try again",
-		e.File, e.Line, e.Name, e.Have, e.Want, e.Name)
+	have, want := fmt.Sprintf("%q", e.Have), fmt.Sprintf("%q", e.Want)
+	if pgconf.MayHoldSecret(e.Name) {
+		have, want = "set", "what is wanted"
+	}
+	return fmt.Sprintf("%s:%d: %s is %s here, which wins over %s in postgresql.conf; remove it with ALTER SYSTEM RESET %s, then try again",
+		e.File, e.Line, e.Name, have, want, e.Name)
 }
 
 func (n *Node) set(ctx context.Context, dir string, settings map[string]string) error {
