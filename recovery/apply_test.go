@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -513,4 +515,54 @@ func FuzzApplyKeepsFile(f *testing.F) {
 			t.Fatalf("lines are gone: %q", m.files["recovery.conf"])
 		}
 	})
+}
+
+// A link is not written through. That shows before anything is written, not when a primary has its signal file already.
+func TestApplyRefusesLinksFirst(t *testing.T) {
+	for _, link := range []string{"postgresql.conf", "conf.d/10.conf"} {
+		for name, apply := range map[string]func(context.Context, recovery.Files, recovery.Server, recovery.Config) error{"Apply": recovery.Apply, "TakeOver": recovery.TakeOver} {
+			if name == "Apply" && link != "postgresql.conf" {
+				continue // it does not touch others
+			}
+			t.Run(name+"/"+link, func(t *testing.T) {
+				dir, elsewhere := t.TempDir(), t.TempDir()
+				require.NoError(t, os.Mkdir(filepath.Join(dir, "conf.d"), 0o700))
+				for name, text := range map[string]string{
+					"PG_VERSION": "17\n", "postgresql.conf": "include_dir 'conf.d'\n", "conf.d/10.conf": "recovery_target_name = ''\nport = 5433\n",
+				} {
+					require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+				}
+				real := filepath.Join(elsewhere, "real")
+				require.NoError(t, os.Rename(filepath.Join(dir, link), real))
+				require.NoError(t, os.Symlink(real, filepath.Join(dir, link)))
+				before := names(t, dir)
+				server := recovery.Server{DataDir: dir}
+				cfg := recovery.Config{PrimaryConninfo: info("host", "b")}
+				var refused *recovery.DataDirError
+				require.ErrorAs(t, apply(t.Context(), recovery.Disk{}, server, cfg), &refused)
+				require.Equal(t, filepath.Join(dir, link), refused.File)
+				require.Equal(t, before, names(t, dir))
+				if link == "postgresql.conf" { // as the message says
+					server.ConfigFile = real
+					require.NoError(t, os.WriteFile(real, nil, 0o600))
+					require.NoError(t, apply(t.Context(), recovery.Disk{}, server, cfg))
+					server.ConfigFile = ""
+					start, err := recovery.Read(t.Context(), recovery.Disk{}, server)
+					require.NoError(t, err)
+					require.Equal(t, cfg.WithDefaults(17), start.Config)
+				}
+			})
+		}
+	}
+}
+
+// names lists the files of a folder.
+func names(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
 }

@@ -84,6 +84,21 @@ func (Disk) WriteFile(_ context.Context, name string, data []byte, perm fs.FileM
 	return nil
 }
 
+// refuses says why a step would fail, as far as that can be seen before.
+func (Disk) refuses(s step) string {
+	info, err := os.Lstat(s.path)
+	switch {
+	case err != nil || s.gone:
+		return ""
+	case info.Mode()&fs.ModeSymlink != 0:
+		return "it is a symbolic link, through which nothing is written: put the file in its place or, if it is the main configuration file, " +
+			"name as ConfigFile what it leads to"
+	case !mayOwn(info):
+		return "it belongs to another user, so it could not be replaced: run this as its owner or as root"
+	}
+	return ""
+}
+
 // Remove implements [Files].
 func (Disk) Remove(_ context.Context, name string) error { return atomicfile.Remove(name) }
 

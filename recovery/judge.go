@@ -196,7 +196,7 @@ func doubtTimeline(own wal.History, tli wal.Timeline, primary wal.History) strin
 	if tli == 1 {
 		return "" // initdb made it, once
 	}
-	if own.Timeline != tli {
+	if own.Timeline != tli || len(own.Entries) == 0 { // each but the first has an ancestor
 		return fmt.Sprintf("the history of its timeline %d is not known, so it may be another one than the primary's of that number", tli)
 	}
 	younger := func(e wal.HistoryEntry) bool { return e.Timeline >= tli }

@@ -156,6 +156,8 @@ func TestJudge(t *testing.T) {
 		{"same_timeline_standby_of_a_namesake", onTimeline(standby(running, 0x8000), history(3, 1, 0x5000, 2, 0x7008)), leader3(), recovery.Clone, 0, "another timeline 3"},
 		{"same_timeline_standby_history_unknown", with(onTimeline(standby(running, 0x8000), history(3)), func(r *recovery.Returning) { r.History = wal.History{} }),
 			leader3(), recovery.Clone, 0, "not known"},
+		{"same_timeline_both_histories_lost", onTimeline(standby(running, 0x8000), history(2)),
+			recovery.Leader{SystemID: ourSystem, History: history(2), Position: 0x9000}, recovery.Clone, 0, "not known"},
 		{"same_timeline_standby_history_known", onTimeline(standby(running, 0x8000), history(3, 1, 0x5000, 2, 0x7000)), leader3(), recovery.Follow, 0, "not ahead"},
 
 		// Data that is not a server's yet.
