@@ -366,6 +366,14 @@ func (r *reading) noteSurprises(target pgconf.Setting) {
 		}
 		r.note(at(target, "with hot_standby off, the server "+does+" there in place of a pause"))
 	}
+	if r.Config.Role == Standby && r.Config.Target == nil && r.Config.TargetTimeline != TimelineLatest {
+		why := Finding{File: r.path(RecoveryConf), Name: timelineParameter, Msg: "is not set"}
+		if s, ok := r.inUse[timelineParameter]; ok {
+			why = at(s, "is not latest")
+		}
+		why.Msg += ", so the standby cannot follow a promotion of its upstream: set it to latest"
+		r.note(why)
+	}
 	if r.Config.Action == ActionShutdown {
 		r.note(at(target, "each start after that ends there again, until the target or the action is changed"))
 	}

@@ -215,7 +215,12 @@ func TestRead_findings(t *testing.T) {
 		"signals_11":       {dir(11, "standby.signal", ""), []string{"standby.signal: means nothing"}},
 		"overruled_9.3":    {dir(pgconf.V9_3, "recovery.conf", "restore_command = x\nrecovery_target_xid = 5\nrecovery_target_name = a\n", "postgresql.conf", "hot_standby = on"), []string{"recovery.conf:3: recovery_target_name: has no effect, since recovery_target_xid"}},
 		"no_source":        {dir(15, "standby.signal", ""), nil},
-		"trigger":          {dir(11, "recovery.conf", "standby_mode = on\ntrigger_file = 'pull'\n", "pull", ""), []string{"pull: the trigger file is there"}},
+		"trigger": {dir(11, "recovery.conf", "standby_mode = on\ntrigger_file = 'pull'\nrecovery_target_timeline = latest\n", "pull", ""),
+			[]string{"pull: the trigger file is there"}},
+		"default_timeline_11":  {dir(11, "recovery.conf", "standby_mode = on\n"), []string{"recovery.conf: recovery_target_timeline: is not set, so the standby cannot follow"}},
+		"default_timeline_12":  {dir(12, "standby.signal", ""), nil},
+		"current_timeline_12":  {dir(12, "standby.signal", "", "postgresql.conf", "recovery_target_timeline = current\n"), []string{"postgresql.conf:1: recovery_target_timeline: is not latest"}},
+		"recovery_to_a_target": {dir(11, "recovery.conf", "restore_command = x\n"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start, err := recovery.Read(t.Context(), newMemory(tc.files), recovery.Server{DataDir: dataDir})
