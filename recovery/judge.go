@@ -37,7 +37,8 @@ type Returning struct {
 	EndOfWAL wal.LSN
 
 	// Newer are the later timelines of which it has a history in its pg_wal. A server that starts as a standby follows the newest one,
-	// be it the primary's or that of a promotion that failed or that others made and lost.
+	// be it the primary's or that of a promotion that failed or that others made and lost. Nil means that there is none, not that
+	// nobody has looked.
 	Newer []NewerTimeline
 
 	// Label is its backup_label, nil if there is none.

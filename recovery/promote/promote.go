@@ -170,6 +170,8 @@ func (p *promotion) callFunction(ctx context.Context) error {
 	err := p.DB.QueryRow(ctx, "SELECT pg_promote(wait => false)").Scan(&asked)
 	var refused *pgconn.PgError
 	switch {
+	case err == nil && !asked: // up to 16; later ones raise an error
+		return errors.New("it returned false, so the postmaster could not be told")
 	case err == nil:
 		return nil
 	case hasCode(err, "42501"): // insufficient_privilege

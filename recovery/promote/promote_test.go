@@ -137,6 +137,8 @@ func TestRequestRefused(t *testing.T) {
 	_, err = promote.Promote(t.Context(), promote.Standby{DB: db})
 	require.ErrorIs(t, err, refused)
 	require.ErrorContains(t, err, "pg_promote()")
+	_, err = promote.Promote(t.Context(), promote.Standby{DB: &script{answers: [][]any{standby(150000), replaying, {false}}}})
+	require.ErrorContains(t, err, "pg_promote(): it returned false")
 }
 
 func TestTimeout(t *testing.T) {
