@@ -99,8 +99,8 @@ type Result struct {
 // Run restores a backup and recovers it to the target, and returns when the server has done what Options.Action says. The server then
 // runs, or not, independently of ctx and this process. It runs with its log in DataDir + ".log" until it is started again.
 //
-// If Run fails, no server runs. What it made before it began to start one is removed; what a server has recovered stays, to be looked at:
-// remove DataDir before the next try. The error matches [ErrNotReached] if the target is not in the WAL, [fs.ErrExist] if DataDir
+// If Run fails, no server runs. An unfinished copy is removed; a finished one stays, whatever a server has recovered of it, to be looked at,
+// and never starts as a primary by mistake: remove DataDir before the next try. The error matches [ErrNotReached] if the target is not in the WAL, [fs.ErrExist] if DataDir
 // is there, and [*ServerError], [*recovery.FieldError] or [*BackupError] where they fit.
 func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Runner == nil || !filepath.IsAbs(o.DataDir) || o.Backup == "" {
@@ -117,7 +117,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if b.major < 10 {
 		return Result{}, &BackupError{o.Backup, "it is of PostgreSQL " + b.major.String() + ", and this works from 10 on"}
 	}
-	if err := o.restore(ctx, b); err != nil {
+	if err := o.restore(ctx, b, cfg); err != nil {
 		return Result{}, fmt.Errorf("restore: %w", err)
 	}
 	r := &run{Options: o, major: b.major, log: o.DataDir + ".log"}
@@ -134,8 +134,8 @@ func (o Options) config() recovery.Config {
 	}
 }
 
-// restore makes the data directory.
-func (o Options) restore(ctx context.Context, b *backup) (err error) {
+// restore makes the data directory. It has its role before it has its name, so that nobody can start it as a primary.
+func (o Options) restore(ctx context.Context, b *backup, cfg recovery.Config) (err error) {
 	if _, err := os.Lstat(o.DataDir); !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "make", Path: o.DataDir, Err: fs.ErrExist}
 	}
@@ -147,6 +147,15 @@ func (o Options) restore(ctx context.Context, b *backup) (err error) {
 	}()
 	if err := c.run(ctx); err != nil {
 		return err
+	}
+	files, err := cfg.Render(b.major)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := atomicfile.Write(filepath.Join(c.dir, f.Name), f.Data, 0o600); err != nil {
+			return err
+		}
 	}
 	return atomicfile.Rename(c.dir, o.DataDir)
 }
