@@ -230,7 +230,7 @@ func (c *checker) variables(w Word, set map[string]bool) {
 		}
 		name := strings.Trim(string(u), "${}%")
 		named := len(u) > 1 && (u[0] == '$' && (isNameByte(u[1]) || u[1] == '{') || u[0] == '%')
-		if named && isNameByte(name[0]) && (name[0] < '0' || name[0] > '9') && !set[name] {
+		if named && name != "" && isNameByte(name[0]) && (name[0] < '0' || name[0] > '9') && !set[name] {
 			c.add(Variable, string(u))
 		}
 	}

@@ -224,6 +224,7 @@ func FuzzCheckExplains(f *testing.F) {
 	for _, s := range []string{
 		"test ! -f $A/%f && cp %p $A/%f; chmod 644 x | cat > y || exit 255 &", "if not exist \"C:\\a\\%f\" copy \"%p\" %%X%%",
 		"bash -o pipefail -c 'gzip < \"%p\" | cat > /a/%f'", "sudo -u x env A=b timeout 5 rsync -e ssh %p h:/a/%f", "find /a -delete", "! [ ! -f %f ] || mv %p \\",
+		"cp %p ${}/%f", "cp %p ${$}/%f",
 	} {
 		f.Add(s, 17, 1, false)
 		f.Add(s, 9, 2, true)
