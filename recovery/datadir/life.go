@@ -33,7 +33,8 @@ type Server struct {
 // postmaster.pid, which a crash leaves behind, whose number another process may have by then, and which careless start scripts
 // remove: every process of a server has the data directory as its working directory (ChangeToDataDir in miscinit.c), also one that
 // has outlived its postmaster. Which processes are of a server is told by the name of their program: postgres, postmaster,
-// .postgres-wrapped (Nix) and edb-postgres, or any other if postmaster.pid names the process. Directories are compared by device and inode, so links and renames do not matter.
+// .postgres-wrapped (Nix) and edb-postgres, or any other if postmaster.pid names the process. Directories are compared by device and
+// inode, so links and renames do not matter.
 //
 // How sure the answer is depends on where it was asked:
 //

@@ -99,9 +99,9 @@ type Result struct {
 // Run restores a backup and recovers it to the target, and returns when the server has done what Options.Action says. The server then
 // runs, or not, independently of ctx and this process. It runs with its log in DataDir + ".log" until it is started again.
 //
-// If Run fails, no server runs. An unfinished copy is removed; a finished one stays, whatever a server has recovered of it, to be looked at,
-// and never starts as a primary by mistake: remove DataDir before the next try. The error matches [ErrNotReached] if the target is not in the WAL, [fs.ErrExist] if DataDir
-// is there, and [*ServerError], [*recovery.FieldError] or [*BackupError] where they fit.
+// If Run fails, no server runs. An unfinished copy is removed; a finished one stays, whatever a server has recovered of it, to be looked
+// at, and never starts as a primary by mistake: remove DataDir before the next try. The error matches [ErrNotReached] if the target
+// is not in the WAL, [fs.ErrExist] if DataDir is there, and [*ServerError], [*recovery.FieldError] or [*BackupError] where they fit.
 func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Runner == nil || !filepath.IsAbs(o.DataDir) || o.Backup == "" {
 		return Result{}, errors.New("options: Backup, Runner and an absolute DataDir are needed")

@@ -12,8 +12,8 @@ import (
 // ErrAlreadyPromoted is matched by a [*PrimaryError] of a server that has left the timeline on which it was a standby.
 var ErrAlreadyPromoted = errors.New("the server has been promoted already")
 
-// PrimaryError says that there is nothing to promote or to wait for: the server is not in recovery. It matches [ErrAlreadyPromoted] if its timeline is
-// newer than [Standby.From].
+// PrimaryError says that there is nothing to promote or to wait for: the server is not in recovery. It matches [ErrAlreadyPromoted] if
+// its timeline is newer than [Standby.From].
 type PrimaryError struct {
 	State State
 	From  wal.Timeline // zero if it is not known
