@@ -97,7 +97,8 @@ type Config struct {
 	RecoveryEndCommand string
 
 	// TriggerFile is a file whose appearance promotes a standby, up to 15 (trigger_file, promote_trigger_file). It is absolute
-	// or relative to the data directory. Empty means none.
+	// or relative to the data directory. Whoever can make it promotes the server, so its folder must not be one that others can
+	// write to, such as /tmp; and the server must be able to remove it. Empty means none.
 	TriggerFile string
 
 	// MinApplyDelay (9.4+) is how long after its commit a transaction is replayed, in whole milliseconds, at most some 24 days.
