@@ -532,9 +532,9 @@ func TestApplyRefusesLinksFirst(t *testing.T) {
 				} {
 					require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 				}
-				real := filepath.Join(elsewhere, "real")
-				require.NoError(t, os.Rename(filepath.Join(dir, link), real))
-				require.NoError(t, os.Symlink(real, filepath.Join(dir, link)))
+				target := filepath.Join(elsewhere, "target")
+				require.NoError(t, os.Rename(filepath.Join(dir, link), target))
+				require.NoError(t, os.Symlink(target, filepath.Join(dir, link)))
 				before := names(t, dir)
 				server := recovery.Server{DataDir: dir}
 				cfg := recovery.Config{PrimaryConninfo: info("host", "b")}
@@ -543,8 +543,8 @@ func TestApplyRefusesLinksFirst(t *testing.T) {
 				require.Equal(t, filepath.Join(dir, link), refused.File)
 				require.Equal(t, before, names(t, dir))
 				if link == "postgresql.conf" { // as the message says
-					server.ConfigFile = real
-					require.NoError(t, os.WriteFile(real, nil, 0o600))
+					server.ConfigFile = target
+					require.NoError(t, os.WriteFile(target, nil, 0o600))
 					require.NoError(t, apply(t.Context(), recovery.Disk{}, server, cfg))
 					server.ConfigFile = ""
 					start, err := recovery.Read(t.Context(), recovery.Disk{}, server)
