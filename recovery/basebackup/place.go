@@ -336,7 +336,7 @@ func (p *place) leave() {
 // sync makes everything durable.
 func (p *place) sync(ctx context.Context) error {
 	for _, root := range append([]string{p.incoming}, p.journal.Spaces...) {
-		if err := syncTree(ctx, root); err != nil {
+		if err := atomicfile.SyncTree(ctx, root); err != nil {
 			return err
 		}
 	}
@@ -346,26 +346,6 @@ func (p *place) sync(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func syncTree(ctx context.Context, root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case d.IsDir():
-			return atomicfile.SyncDir(path)
-		case !d.Type().IsRegular():
-			return nil
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.Sync(), f.Close())
-	})
 }
 
 // reveal gives a file its real name.

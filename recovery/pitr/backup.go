@@ -151,7 +151,7 @@ func (c *copying) mkdir(dir string) error {
 	return nil
 }
 
-// run copies everything, and last the file without which no server starts.
+// run copies everything, makes it durable, and adds last the file without which no server starts.
 func (c *copying) run(ctx context.Context) error {
 	if err := c.mkdir(c.dir); err != nil {
 		return err
@@ -166,6 +166,11 @@ func (c *copying) run(ctx context.Context) error {
 	held := filepath.Join(c.dir, heldBack)
 	if _, err := os.Stat(held); err != nil {
 		return &BackupError{c.backup.dir, "it has no " + datadir.ControlFile}
+	}
+	for _, dir := range c.made { // the server does not sync tablespaces that it has yet to link
+		if err := errors.Join(atomicfile.SyncTree(ctx, dir), atomicfile.SyncDir(filepath.Dir(dir))); err != nil {
+			return err
+		}
 	}
 	return atomicfile.Rename(held, filepath.Join(c.dir, datadir.ControlFile))
 }

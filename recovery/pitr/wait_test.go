@@ -1,6 +1,7 @@
 package pitr
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/atomicfile"
 	"github.com/understudy-ha/understudy/recovery"
 )
 
@@ -89,4 +91,27 @@ func TestCopying_interrupted(t *testing.T) {
 	require.NoError(t, c.run(t.Context()))
 	require.FileExists(t, filepath.Join(to, "global", "pg_control"))
 	require.NoFileExists(t, filepath.Join(to, heldBack))
+}
+
+// The file without which no server starts comes after everything else is durable.
+func TestCopying_durable(t *testing.T) {
+	from, parent := t.TempDir(), t.TempDir()
+	to, space := filepath.Join(parent, "data"), filepath.Join(parent, "space")
+	old := t.TempDir()
+	for _, name := range []string{from + "/global/pg_control", from + "/pg_tblspc/x", old + "/PG_17/1"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, nil, 0o600))
+	}
+	require.NoError(t, os.Symlink(old, from+"/pg_tblspc/7"))
+	full := errors.New("disk")
+	defer atomicfile.SetHook(func(s atomicfile.Step) error {
+		if s == atomicfile.StepSyncDir {
+			return full
+		}
+		return nil
+	})()
+	c := &copying{backup: &backup{dir: from, major: 17}, dir: to, tablespaces: map[string]string{old: space}}
+	require.ErrorIs(t, c.run(t.Context()), full)
+	require.FileExists(t, space+"/PG_17/1")
+	require.NoFileExists(t, to+"/global/pg_control")
 }
