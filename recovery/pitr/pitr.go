@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
 	"github.com/understudy-ha/understudy/pgconf"
@@ -30,7 +31,8 @@ type Options struct {
 	// more than 125 then: anything less says that there is no such file, and ends recovery.
 	RestoreCommand string
 
-	// Target is where recovery ends. Nil means the end of the archive, where the server always becomes a primary.
+	// Target is where recovery ends. One before the last checkpoint in the backup is refused, unless it is a TargetTime of which only the
+	// server knows what its Text means: with an older backup it can be reached. Nil means the end of the archive, where the server always becomes a primary.
 	Target recovery.Target
 
 	// Action is what the server does at the Target. Empty means to pause. [recovery.ActionShutdown] leaves it stopped; at each start
@@ -70,6 +72,11 @@ type Process interface {
 // ErrNotReached says that the WAL in the archive ends before the target.
 var ErrNotReached = errors.New("the WAL that could be restored ends before the recovery target")
 
+// ErrNotPaused says that the server got to the target, but became a primary there at once instead of pausing. That is what it does
+// where it cannot let readers in, as when a transaction with more than 64 subtransactions was open while the backup was made. Choose
+// another action, or a later target.
+var ErrNotPaused = errors.New("the server did not pause at the recovery target, but became a primary there")
+
 // ServerError says that the server ended, or never got anywhere.
 type ServerError struct {
 	Log  string // its log file
@@ -100,8 +107,9 @@ type Result struct {
 // runs, or not, independently of ctx and this process. It runs with its log in DataDir + ".log" until it is started again.
 //
 // If Run fails, no server runs. An unfinished copy is removed; a finished one stays, whatever a server has recovered of it, to be looked
-// at, and never starts as a primary by mistake: remove DataDir before the next try. The error matches [ErrNotReached] if the target
-// is not in the WAL, [fs.ErrExist] if DataDir is there, and [*ServerError], [*recovery.FieldError] or [*BackupError] where they fit.
+// at, and never starts as a primary by mistake, unless the error is [ErrNotPaused]: remove DataDir before the next try. The error
+// matches [ErrNotReached] if the target is not in the WAL, [fs.ErrExist] if DataDir is there, and [*ServerError], [*recovery.FieldError]
+// or [*BackupError] where they fit.
 func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Runner == nil || !filepath.IsAbs(o.DataDir) || o.Backup == "" {
 		return Result{}, errors.New("options: Backup, Runner and an absolute DataDir are needed")
@@ -148,6 +156,9 @@ func (o Options) restore(ctx context.Context, b *backup, cfg recovery.Config) (e
 	if err := c.run(ctx); err != nil {
 		return err
 	}
+	if err := o.notBefore(c.dir, b.major); err != nil {
+		return err
+	}
 	files, err := cfg.Render(b.major)
 	if err != nil {
 		return err
@@ -158,6 +169,27 @@ func (o Options) restore(ctx context.Context, b *backup, cfg recovery.Config) (e
 		}
 	}
 	return atomicfile.Rename(c.dir, o.DataDir)
+}
+
+// notBefore refuses a target before the last checkpoint in the backup. The server would stop at the first commit after the backup, if
+// that is the first which it sees, with everything in the data that was committed between the target and the backup.
+func (o Options) notBefore(dir string, major pgconf.Major) error {
+	early := false
+	var control datadir.Control
+	var err error
+	switch target := o.config().WithDefaults(major).Target.(type) {
+	case recovery.TargetTime:
+		control, err = datadir.ReadControl(dir)
+		early = !target.At.IsZero() && target.At.Before(control.CheckpointTime)
+	case recovery.TargetLSN:
+		control, err = datadir.ReadControl(dir)
+		early = target.LSN < control.Redo
+	}
+	if err != nil || !early {
+		return err
+	}
+	return &BackupError{o.Backup, fmt.Sprintf("it is of after the target: it has a checkpoint of %v at %v; take an older backup",
+		control.CheckpointTime.UTC().Format(time.RFC3339), control.Redo)}
 }
 
 // run is a server under way.
@@ -219,6 +251,7 @@ func (r *run) args(more []string) []string {
 	args = append(append(args, r.Args...), more...)
 	for _, s := range []string{
 		"hot_standby=on", "logging_collector=off", "log_destination=stderr", "log_min_messages=warning", "lc_messages=C",
+		"log_error_verbosity=default", "log_line_prefix=%m [%p] ", // see message
 	} {
 		args = append(args, "-c", s)
 	}

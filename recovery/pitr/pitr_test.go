@@ -124,6 +124,7 @@ func TestRun(t *testing.T) {
 	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		p := newPast(t, w)
 		testNotReached(t, p)
+		testTooEarly(t, p)
 		for _, tc := range []struct {
 			name    string
 			target  recovery.Target
@@ -217,6 +218,26 @@ func testNotReached(t *testing.T, p *past) {
 	_, err = pitr.Run(ctx, o)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NoFileExists(t, filepath.Join(s.Data, "postmaster.pid"))
+}
+
+// A target from before the backup cannot be reached: what was committed between the two is in the files. The server itself would stop
+// at the first commit after the backup, and say nothing.
+func testTooEarly(t *testing.T, p *past) {
+	t.Helper()
+	for _, target := range []recovery.Target{
+		recovery.TargetTime{At: p.at[1].Add(-time.Hour)}, recovery.TargetTime{Text: p.at[1].Add(-time.Hour).Format(time.RFC3339)}, recovery.TargetLSN{LSN: 1},
+	} {
+		for _, kind := range []string{"", "-tar"} {
+			s, o := p.options(t, target, recovery.ActionPromote)
+			o.Backup += kind
+			_, err := pitr.Run(t.Context(), o)
+			var early *pitr.BackupError
+			require.ErrorAs(t, err, &early)
+			require.ErrorContains(t, err, "take an older backup")
+			require.NoDirExists(t, s.Data)
+			require.NoDirExists(t, s.Data+".restoring")
+		}
+	}
 }
 
 func names(t *testing.T, dir string) string {

@@ -2,8 +2,10 @@ package pitr
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -88,19 +90,27 @@ func (w *watch) line(line string) (done bool, err error) {
 	case severity == "LOG" && strings.HasPrefix(text, "recovery has paused"), severity == "LOG" && text == "pausing at the end of recovery":
 		return w.cfg.Action == recovery.ActionPause && w.stopped != "", nil
 	case severity == "LOG" && text == "database system is ready to accept connections":
+		if w.cfg.Action == recovery.ActionPause && w.cfg.Target != nil {
+			return true, ErrNotPaused
+		}
 		return true, nil
+	case severity == "WARNING" && text == "hot standby is not possible because of insufficient parameter settings": // 14+: it waits for ever
+		return true, fmt.Errorf("recovery cannot go on: %s (see %s)", text, w.log)
 	case severity == "FATAL", severity == "PANIC", w.last == "" && severity == "ERROR":
 		w.last = text
 	}
 	return false, nil
 }
 
-// message splits a line of the log, whatever log_line_prefix puts before it.
+// logLine is a line that begins a message, with what run.args makes log_line_prefix. Anything that clients say stands further behind:
+// the server begins the second line of a message with a tab.
+var logLine = regexp.MustCompile(`^(?:[-0-9]+ [.:0-9]+ \S+ \[\d+\] )?([A-Z]+):  (.*)$`)
+
+// message splits a line of the log.
 func message(line string) (severity, text string) {
-	for _, s := range []string{"LOG", "FATAL", "PANIC", "ERROR"} {
-		if i := strings.Index(line, s+":  "); i >= 0 {
-			return s, line[i+len(s)+3:]
-		}
+	m := logLine.FindStringSubmatch(line)
+	if m == nil {
+		return "", ""
 	}
-	return "", ""
+	return m[1], m[2]
 }

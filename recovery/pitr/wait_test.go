@@ -16,11 +16,13 @@ import (
 func TestWatch(t *testing.T) {
 	const (
 		stop   = "LOG:  recovery stopping before commit of transaction 731, time 2026-03-01 12:00:00+00\n"
-		paused = "2026 [7] LOG:  recovery has paused\nHINT:  Execute pg_wal_replay_resume() to continue.\n"
+		prefix = "2026-03-01 12:00:00.123 UTC [7] "
+		paused = prefix + "LOG:  recovery has paused\nHINT:  Execute pg_wal_replay_resume() to continue.\n"
 		over   = "LOG:  archive recovery complete\n"
 		ready  = "LOG:  database system is ready to accept connections\n"
 		halfUp = "LOG:  database system is ready to accept read-only connections\n"
 		client = "FATAL:  the database system is starting up\n"
+		narrow = "WARNING:  hot standby is not possible because of insufficient parameter settings\nDETAIL:  max_connections = 10 is ...\n"
 		early  = "FATAL:  recovery ended before configured recovery target was reached\n"
 	)
 	said := strings.TrimSuffix(strings.TrimPrefix(stop, "LOG:  "), "\n")
@@ -52,6 +54,10 @@ func TestWatch(t *testing.T) {
 		"ended":                 {"FATAL:  could not restore file \"0001\"\nLOG:  database system is shut down\n", true, to, "promote", true, "", "could not restore"},
 		"ended_while_paused":    {stop, true, to, "pause", true, "", "the server ended"},
 		"ended_at_once":         {"", true, to, "shutdown", true, "", "the server ended"},
+		"not_paused":            {stop + over + ready, false, to, "pause", true, "", "did not pause"},
+		"cannot_go_on":          {halfUp + prefix + narrow + paused, false, to, "promote", true, "", "insufficient parameter"},
+		"text_of_a_client":      {stop + prefix + "ERROR:  syntax error at or near \"" + ready + "\tLOG:  " + ready + prefix + "STATEMENT:  " + ready, false, to, "promote", false, "", ""},
+		"name_of_a_client":      {prefix + "FATAL:  role \"LOG:  recovery stopping \" does not exist\n" + paused, false, to, "pause", false, "", ""},
 		"panic":                 {"PANIC:  could not locate a valid checkpoint record\n", true, nil, "", true, "", "valid checkpoint"},
 	} {
 		for _, at := range []int{0, len(tc.log) / 2, len(tc.log)} { // what comes in two pieces says the same
