@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/pgserver"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery"
@@ -249,4 +251,36 @@ func names(t *testing.T, dir string) string {
 		all = append(all, e.Name())
 	}
 	return strings.Join(all, "\n")
+}
+
+// Where the server cannot let readers in, it does not pause but becomes a primary: no success.
+func TestRun_cannot_pause(t *testing.T) {
+	for _, major := range []int{11, 15} {
+		w := pgserver.New(t, localpg.Server(t, major))
+		p := &past{w: w, archive: filepath.Join(w.Dir, "archive"), backup: filepath.Join(w.Dir, "backup")}
+		p.mkdir(t, p.archive)
+		s := w.Initdb("primary")
+		s.Up("-c", "archive_mode=on", "-c", "archive_command=cp %p "+p.archive+"/%f")
+		s.Exec("create table t (i int)")
+		require.NoError(t, s.Do(func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "begin")
+			for range 70 { // subtransactions of one transaction; the WAL names 64
+				if err == nil {
+					_, err = conn.Exec(ctx, "savepoint a; insert into t values (0)")
+				}
+			}
+			require.NoError(t, err)
+			source, err := conninfo.Parse(s.Conninfo())
+			require.NoError(t, err)
+			_, err = basebackup.Run(ctx, source.Without("dbname"), basebackup.Options{Target: p.backup})
+			s.Exec("select pg_create_restore_point('here')")
+			segment := s.Ask("pg_walfile_name(pg_switch_wal())")
+			s.Wait("select last_archived_wal >= '" + segment + "' from pg_stat_archiver")
+			return err
+		}))
+		restored, o := p.options(t, recovery.TargetName{Name: "here"}, recovery.ActionPause)
+		p.mkdir(t, restored.Data+"-space") // options gives it to the server
+		_, err := pitr.Run(t.Context(), o)
+		require.ErrorIs(t, err, pitr.ErrNotPaused)
+	}
 }
