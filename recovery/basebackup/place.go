@@ -212,11 +212,17 @@ func clearSpace(space, id string) error {
 	}
 	defer dir.Close()
 	j, err := readJournal(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && j.ID != id {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil // somebody else's by now
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case j.ID == "": // cut off, which it can be only while nothing else is there
+		if entries, err := fs.ReadDir(dir.FS(), "."); err != nil || len(entries) > 1 {
+			return err
+		}
+	case j.ID != id:
+		return nil // somebody else's by now
 	}
 	if err := removeAll(dir, markerFile); err != nil {
 		return err

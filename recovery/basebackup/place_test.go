@@ -126,6 +126,31 @@ func TestPlace_leftovers(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A run that is killed between making the marker of a tablespace and writing it is no obstacle for the next.
+func TestPlace_space_marker_cut_off(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Target: dir + "/data"}
+	p := mustOpen(t, o)
+	_, err := p.addSpace(dir + "/space")
+	require.NoError(t, err)
+	write(t, dir+"/other/understudy-incoming", "") // empty, but in no journal
+	write(t, dir+"/space/understudy-incoming", "")
+	p.leave()
+	p = mustOpen(t, o)
+	_, err = p.addSpace(dir + "/space")
+	require.NoError(t, err)
+	require.FileExists(t, dir+"/other/understudy-incoming")
+
+	// With anything beside it, it is somebody else's.
+	write(t, dir+"/space/understudy-incoming", "")
+	write(t, dir+"/space/precious", "")
+	p.leave()
+	p = mustOpen(t, o)
+	_, err = p.addSpace(dir + "/space")
+	require.ErrorIs(t, err, ErrNotEmpty)
+	require.FileExists(t, dir+"/space/precious")
+}
+
 func TestPlace_marker_cut_off(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/data.incoming/understudy-incoming", `{"id": "x`)

@@ -186,7 +186,7 @@ func (b *backup) connect(ctx context.Context) (err error) {
 		walFile: newSegmentChecker(r.SegmentSize, r.SystemID), roots: map[uint32]*os.Root{},
 		files: map[string]fileSum{}, links: map[uint32]string{}, kept: map[string][]byte{},
 	}
-	if b.o.Format == Plain && group {
+	if b.o.Format == Plain { // somebody may have made the folder, with another mode
 		if err := b.place.dir.Chmod(".", b.unpacker.dirPerm()); err != nil {
 			return err
 		}
