@@ -180,12 +180,23 @@ func TestRun_options(t *testing.T) {
 		_, err := pitr.Run(t.Context(), o)
 		require.ErrorContains(t, err, "options")
 	}
+	for _, data := range []string{filepath.Join(dir, "data"), filepath.Join(dir, "base", "data"), dir + "/."} {
+		o := good
+		o.DataDir = data
+		_, err := pitr.Run(t.Context(), o)
+		require.ErrorContains(t, err, "must not be inside the backup")
+	}
 	o := good
-	o.RestoreCommand = ""
+	o.DataDir += "/"
 	_, err := pitr.Run(t.Context(), o)
+	require.ErrorIs(t, err, errStart)
+	require.NoError(t, os.RemoveAll(good.DataDir))
+	o = good
+	o.RestoreCommand = ""
+	_, err = pitr.Run(t.Context(), o)
 	require.ErrorAs(t, err, new(*recovery.FieldError))
 	o = good
-	o.DataDir = dir
+	o.DataDir = t.TempDir()
 	_, err = pitr.Run(t.Context(), o)
 	require.ErrorIs(t, err, fs.ErrExist)
 	ctx, cancel := context.WithCancel(t.Context())

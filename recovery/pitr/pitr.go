@@ -114,6 +114,14 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Runner == nil || !filepath.IsAbs(o.DataDir) || o.Backup == "" {
 		return Result{}, errors.New("options: Backup, Runner and an absolute DataDir are needed")
 	}
+	o.DataDir = filepath.Clean(o.DataDir)
+	from, err := filepath.Abs(o.Backup)
+	if err != nil {
+		return Result{}, err
+	}
+	if rel, err := filepath.Rel(from, o.DataDir); err == nil && filepath.IsLocal(rel) {
+		return Result{}, errors.New("options: DataDir must not be inside the backup, which is only read")
+	}
 	b, err := openBackup(ctx, o.Backup)
 	if err != nil {
 		return Result{}, err
