@@ -133,7 +133,7 @@ func (f flags) options() basebackup.Options {
 func report(ctx context.Context, r basebackup.Result, err error, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil && ctx.Err() != nil:
-		fmt.Fprintln(stderr, "basebackup: interrupted; what it had made is removed")
+		fmt.Fprintln(stderr, "basebackup: interrupted:", err) // which also says what could not be removed
 		return exitInterrupted
 	case errors.Is(err, basebackup.ErrNotEmpty):
 		fmt.Fprintln(stderr, "basebackup:", err, "(--aside renames a target that is not empty)")

@@ -370,6 +370,8 @@ func (p *place) reveal(name string) error {
 func (p *place) publish() (aside string, err error) {
 	switch err := syscall.Rmdir(p.target); { // of an empty folder, and of nothing else
 	case err == nil, errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, fs.ErrExist): // ENOTEMPTY is one; of a mount point in the same file system it is EBUSY
+		return "", fmt.Errorf("replace %s: %w", p.target, err)
 	case p.aside == "":
 		return "", fmt.Errorf("%s %w (any more)", p.target, ErrNotEmpty)
 	default:

@@ -234,6 +234,7 @@ func TestPlace_publish_refuses_what_came_meanwhile(t *testing.T) {
 	write(t, dir+"/other", "")
 	_, err = q.publish()
 	require.Error(t, err)
+	require.NotErrorIs(t, err, ErrNotEmpty, "a file, or a mount point, is not an obstacle of that kind")
 	require.FileExists(t, dir+"/other")
 	require.False(t, errors.Is(err, os.ErrNotExist))
 }
