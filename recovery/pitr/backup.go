@@ -131,6 +131,9 @@ type copying struct {
 	dir         string // to make
 	tablespaces map[string]string
 	made        []string // folders
+
+	// prepare, if set, is called when everything is copied and durable, and no server starts from it yet.
+	prepare func() error
 }
 
 // undo removes what was made.
@@ -169,6 +172,11 @@ func (c *copying) run(ctx context.Context) error {
 	}
 	for _, dir := range c.made { // the server does not sync tablespaces that it has yet to link
 		if err := errors.Join(atomicfile.SyncTree(ctx, dir), atomicfile.SyncDir(filepath.Dir(dir))); err != nil {
+			return err
+		}
+	}
+	if c.prepare != nil {
+		if err := c.prepare(); err != nil {
 			return err
 		}
 	}

@@ -161,38 +161,39 @@ func (o Options) restore(ctx context.Context, b *backup, cfg recovery.Config) (e
 			err = errors.Join(err, c.undo())
 		}
 	}()
-	if err := c.run(ctx); err != nil {
-		return err
-	}
-	if err := o.notBefore(c.dir, b.major); err != nil {
-		return err
-	}
-	files, err := cfg.Render(b.major)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if err := atomicfile.Write(filepath.Join(c.dir, f.Name), f.Data, 0o600); err != nil {
+	c.prepare = func() error {
+		if err := o.notBefore(filepath.Join(c.dir, heldBack), b.major); err != nil {
 			return err
 		}
+		files, err := cfg.Render(b.major)
+		for _, f := range files {
+			if err == nil {
+				err = atomicfile.Write(filepath.Join(c.dir, f.Name), f.Data, 0o600)
+			}
+		}
+		return err
+	}
+	if err := c.run(ctx); err != nil {
+		return err
 	}
 	return atomicfile.Rename(c.dir, o.DataDir)
 }
 
 // notBefore refuses a target before the last checkpoint in the backup. The server would stop at the first commit after the backup, if
 // that is the first which it sees, with everything in the data that was committed between the target and the backup.
-func (o Options) notBefore(dir string, major pgconf.Major) error {
-	early := false
-	var control datadir.Control
-	var err error
-	switch target := o.config().WithDefaults(major).Target.(type) {
-	case recovery.TargetTime:
-		control, err = datadir.ReadControl(dir)
-		early = !target.At.IsZero() && target.At.Before(control.CheckpointTime)
-	case recovery.TargetLSN:
-		control, err = datadir.ReadControl(dir)
-		early = target.LSN < control.Redo
+func (o Options) notBefore(controlFile string, major pgconf.Major) error {
+	target := o.config().WithDefaults(major).Target
+	at, isTime := target.(recovery.TargetTime)
+	to, isLSN := target.(recovery.TargetLSN)
+	if !isTime && !isLSN {
+		return nil
 	}
+	data, err := os.ReadFile(controlFile)
+	if err != nil {
+		return err
+	}
+	control, err := datadir.ParseControl(controlFile, data)
+	early := isTime && !at.At.IsZero() && at.At.Before(control.CheckpointTime) || isLSN && to.LSN < control.Redo
 	if err != nil || !early {
 		return err
 	}

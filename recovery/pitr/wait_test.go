@@ -94,6 +94,12 @@ func TestCopying_interrupted(t *testing.T) {
 
 	require.NoError(t, os.Remove(filepath.Join(from, "z")))
 	require.NoError(t, os.RemoveAll(to))
+	c.prepare = func() error { return os.ErrPermission }
+	require.ErrorIs(t, c.run(t.Context()), os.ErrPermission)
+	require.NoFileExists(t, filepath.Join(to, "global", "pg_control"), "it has no role yet")
+
+	c.prepare = nil
+	require.NoError(t, os.RemoveAll(to))
 	require.NoError(t, c.run(t.Context()))
 	require.FileExists(t, filepath.Join(to, "global", "pg_control"))
 	require.NoFileExists(t, filepath.Join(to, heldBack))
