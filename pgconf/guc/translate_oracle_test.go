@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -161,11 +162,15 @@ func TestOracleTranslate(t *testing.T) {
 var packaged = map[int]string{}
 
 func TestOracleTranslatePackaged(t *testing.T) {
+	var mu sync.Mutex // the servers take turns at packaged
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		b, err := os.ReadFile(s.Path("postgresql.conf"))
 		require.NoError(t, err)
-		packaged[s.Major] = uncommented(t, pgconf.Major(s.Major), string(b))
-		require.Empty(t, starts(t, s, []byte(packaged[s.Major])), "the uncommented file of the server itself")
+		text := uncommented(t, pgconf.Major(s.Major), string(b))
+		mu.Lock()
+		packaged[s.Major] = text
+		mu.Unlock()
+		require.Empty(t, starts(t, s, []byte(text)), "the uncommented file of the server itself")
 	})
 	oracle.Each(t, func(t *testing.T, s *oracle.Server) {
 		for from, text := range packaged {
