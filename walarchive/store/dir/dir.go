@@ -24,6 +24,7 @@ import (
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
 	"github.com/understudy-ha/understudy/internal/ctxio"
+	"github.com/understudy-ha/understudy/walarchive"
 )
 
 // Store is a directory as a walarchive.Store. It holds the directory open: if another file system is
@@ -109,6 +110,29 @@ func (s *Store) List(ctx context.Context) ([]string, error) {
 		}
 	}
 }
+
+// Details implements walarchive.Store.
+func (s *Store) Details(ctx context.Context, names []string) ([]walarchive.Details, error) {
+	details := make([]walarchive.Details, 0, len(names))
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		info, err := s.root.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			details = append(details, walarchive.Details{Name: name, Size: -1})
+		case err != nil:
+			return nil, err
+		default:
+			details = append(details, walarchive.Details{Name: name, Size: info.Size(), Modified: info.ModTime()})
+		}
+	}
+	return details, nil
+}
+
+// String is the directory's path.
+func (s *Store) String() string { return s.root.Name() }
 
 // Remove implements walarchive.Store.
 func (s *Store) Remove(ctx context.Context, names []string) error {

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/understudy-ha/understudy/walarchive"
 )
@@ -34,6 +35,7 @@ func Run(t *testing.T, newStore func(t *testing.T) walarchive.Store) {
 		{"create_race_has_one_winner", createRace},
 		{"open_missing", openMissing},
 		{"list", list},
+		{"details", details},
 		{"remove", remove},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newStore(t)) })
@@ -133,6 +135,25 @@ func list(t *testing.T, s walarchive.Store) {
 	mustCreate(t, s, "b", "1")
 	mustCreate(t, s, "a", "2")
 	wantNames(t, s, "a", "b")
+}
+
+func details(t *testing.T, s walarchive.Store) {
+	mustCreate(t, s, "a", "12345")
+	mustCreate(t, s, "empty", "")
+	got, err := s.Details(t.Context(), []string{"empty", "missing", "a"})
+	if err != nil {
+		t.Fatalf("details: %v", err)
+	}
+	want := []walarchive.Details{{Name: "empty"}, {Name: "missing", Size: -1}, {Name: "a", Size: 5}}
+	for i := range got {
+		if exists := want[i].Size >= 0; exists == got[i].Modified.IsZero() {
+			t.Errorf("details of %s: got time %v", want[i].Name, got[i].Modified)
+		}
+		got[i].Modified = time.Time{}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("details: got %v, want %v", got, want)
+	}
 }
 
 func remove(t *testing.T, s walarchive.Store) {
