@@ -88,7 +88,7 @@ func FuzzReadIsTotal(f *testing.F) {
 		server := recovery.Server{DataDir: dataDir}
 		start, err := recovery.Read(t.Context(), m, server)
 		if err != nil {
-			t.Skip() // it cannot know
+			return // it cannot know
 		}
 		if start.Outcome == recovery.Unknown || len(start.Why) == 0 {
 			t.Fatalf("got %+v", start)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -140,11 +141,13 @@ func TestCheckServer_looksAgain(t *testing.T) {
 	m.file(pidFile)
 	m.process(30, "postgres", "S", os.Geteuid(), "")
 	m.pause = 5 * time.Millisecond
-	go func() {
-		time.Sleep(3 * m.pause)
-		_ = os.RemoveAll(filepath.Join(m.proc, "30"))
-	}()
-	require.Equal(t, Stopped, m.check(m.data).Life)
+	synctest.Test(t, func(*testing.T) {
+		go func() {
+			time.Sleep(3 * m.pause / 2)
+			_ = os.RemoveAll(filepath.Join(m.proc, "30"))
+		}()
+		require.Equal(t, Stopped, m.check(m.data).Life)
+	})
 }
 
 // The real /proc, and processes that are no servers but look like ones.

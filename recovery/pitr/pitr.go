@@ -227,14 +227,15 @@ func (r *run) start(ctx context.Context, cfg recovery.Config, more ...string) (R
 	if err := recovery.TakeOver(ctx, recovery.Disk{}, server, cfg); err != nil {
 		return Result{}, err
 	}
-	if err := os.Remove(r.log); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	earlier, err := sizeOf(r.log)
+	if err != nil {
 		return Result{}, err
 	}
 	p, err := r.Runner.Start(server.Args, r.log)
 	if err != nil {
 		return Result{}, fmt.Errorf("start the server: %w", err)
 	}
-	stopped, err := wait(ctx, p, r.log, cfg.WithDefaults(r.major))
+	stopped, err := wait(ctx, p, r.log, earlier, cfg.WithDefaults(r.major))
 	if err != nil {
 		return Result{}, errors.Join(err, p.Stop())
 	}

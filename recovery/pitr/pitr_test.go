@@ -66,7 +66,6 @@ func newPast(t *testing.T, w *pgserver.World) *past {
 		require.NoError(t, err)
 		p.at[row], err = time.Parse("2006-01-02 15:04:05.000000", s.Ask("to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"))
 		require.NoError(t, err)
-		time.Sleep(2 * time.Millisecond) // the next transaction is later
 	}
 	segment := s.Ask("pg_walfile_name(pg_switch_wal())")
 	s.Wait("select last_archived_wal >= '" + segment + "' from pg_stat_archiver")
@@ -121,6 +120,13 @@ func stopAtEnd(t *testing.T, p pitr.Process) {
 	t.Cleanup(func() { require.NoError(t, p.Stop()) })
 }
 
+// earlierLog is of an earlier server of that name. It says nothing about the one that is restored.
+const earlierLog = `LOG:  recovery stopping at restore point "another", time 2026-01-01
+LOG:  pausing at the end of recovery
+LOG:  database system is ready to accept connections
+FATAL:  recovery ended before configured recovery target was reached
+`
+
 // Recovery lands exactly where it shall, and the server does there what it shall.
 func TestRun(t *testing.T) {
 	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
@@ -150,8 +156,12 @@ func TestRun(t *testing.T) {
 			if tc.tar {
 				o.Backup += "-tar"
 			}
+			require.NoError(t, os.WriteFile(s.Data+".log", []byte(earlierLog), 0o600))
 			got, err := pitr.Run(t.Context(), o)
 			require.NoError(t, err, tc.name)
+			log, err := os.ReadFile(s.Data + ".log")
+			require.NoError(t, err)
+			require.Equal(t, earlierLog, string(log[:len(earlierLog)]), "a log of that name is kept")
 			require.Contains(t, got.Stopped, tc.stopped)
 			require.Equal(t, tc.stopped == "", got.Stopped == "")
 			if tc.action == recovery.ActionShutdown {

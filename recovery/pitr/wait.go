@@ -2,8 +2,10 @@ package pitr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -15,13 +17,29 @@ import (
 // pollEvery is how often the log is looked at.
 const pollEvery = 50 * time.Millisecond
 
-// wait returns when the log says that the server has done what it shall, and what it says about the place where it stopped.
-func wait(ctx context.Context, p Process, log string, cfg recovery.Config) (string, error) {
+// sizeOf is how many bytes a log has; one that does not exist has none.
+func sizeOf(log string) (int64, error) {
+	info, err := os.Stat(log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// wait returns when the log says that the server has done what it shall, and what it says about the place where it stopped. What stands
+// in the first bytes of the log, from, was there before the server was started.
+func wait(ctx context.Context, p Process, log string, from int64, cfg recovery.Config) (string, error) {
 	file, err := os.Open(log)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
+	if _, err := file.Seek(from, io.SeekStart); err != nil {
+		return "", err
+	}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	w := &watch{log: log, cfg: cfg}

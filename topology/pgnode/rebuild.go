@@ -31,7 +31,7 @@ const cloneName = "understudy-clone"
 
 // Clone copies the server at source into the data directory with pg_basebackup (fast checkpoint, WAL streamed along) and
 // makes the copy a standby. Nothing of that name may exist; see [Node.SetAside]. The copy is made beside it in
-// DataDir + ".incoming" and moved into place when it is complete and configured; a leftover of an interrupted Clone there is
+// DataDir + ".cloning" and moved into place when it is complete and configured; a leftover of an interrupted Clone there is
 // removed first, since it never was in use. source names a role with REPLICATION; its password comes from the passfile it
 // names, and one in source itself is refused. The server is not started.
 func (n *Node) Clone(ctx context.Context, source conninfo.Info, standby Standby) error {
@@ -58,7 +58,7 @@ func (n *Node) clone(ctx context.Context, source conninfo.Info, standby Standby)
 	if err != nil {
 		return err
 	}
-	incoming := n.cfg.DataDir + ".incoming"
+	incoming := n.cfg.DataDir + ".cloning"
 	if err := n.removeIncoming(ctx, incoming); err != nil {
 		return fmt.Errorf("remove an unfinished earlier copy: %w", err)
 	}

@@ -29,7 +29,7 @@ func TestCloneRefuses(t *testing.T) {
 		err := b.Clone(t.Context(), source(standby.Recovery.PrimaryConninfo), standby)
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), livepg.Password)
-		require.False(t, exists(t, in, b.DataDir()+".incoming"))
+		require.False(t, exists(t, in, b.DataDir()+".cloning"))
 	}
 	same := func(i conninfo.Info) conninfo.Info { return i }
 	t.Run("existing_data_directory", func(t *testing.T) {
@@ -62,8 +62,8 @@ func TestCloneRefuses(t *testing.T) {
 	})
 	t.Run("server_runs_in_the_leftover", func(t *testing.T) {
 		b, left := in.Blank(t, "b"), in.Primary(t, "left")
-		require.NoError(t, in.Host.Rename(t.Context(), left.DataDir(), b.DataDir()+".incoming"))
-		n := newNode(t, pgnode.Config{Host: in.Host, BinDir: in.BinDir, DataDir: b.DataDir() + ".incoming"})
+		require.NoError(t, in.Host.Rename(t.Context(), left.DataDir(), b.DataDir()+".cloning"))
+		n := newNode(t, pgnode.Config{Host: in.Host, BinDir: in.BinDir, DataDir: b.DataDir() + ".cloning"})
 		require.NoError(t, n.Start(t.Context()))
 		standby := b.Standby(t, livepg.Shape(a, b))
 		require.ErrorContains(t, b.Clone(t.Context(), standby.Recovery.PrimaryConninfo, standby), "a server runs in")
@@ -96,7 +96,7 @@ func TestCloneInterrupted(t *testing.T) {
 	a.SQL(t, "INSERT INTO ledger SELECT generate_series(1, 1000)")
 	b := in.Blank(t, "b")
 	standby := b.Standby(t, livepg.Shape(a, b))
-	incoming := b.DataDir() + ".incoming"
+	incoming := b.DataDir() + ".cloning"
 
 	end := slowClone(t, b, standby)
 	livepg.Until(t, "the copy to appear", func() error {
@@ -136,7 +136,7 @@ func TestCloneKilledAtTheEnd(t *testing.T) {
 		return r, killed
 	})
 	require.ErrorIs(t, n.Clone(t.Context(), standby.Recovery.PrimaryConninfo, standby), killed)
-	left := newNode(t, pgnode.Config{Host: in.Host, BinDir: in.BinDir, DataDir: b.DataDir() + ".incoming"})
+	left := newNode(t, pgnode.Config{Host: in.Host, BinDir: in.BinDir, DataDir: b.DataDir() + ".cloning"})
 	require.NoError(t, a.Fence(t.Context())) // it has the configuration of a, port and all
 	require.NoError(t, left.Start(t.Context()))
 	require.Equal(t, "t", a.SQL(t, "SELECT pg_is_in_recovery()"))
