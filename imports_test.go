@@ -86,6 +86,7 @@ var foreign = map[string][]string{
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/script":            {"github.com/stretchr/testify"},
+	"walarchive/store/sftp":      {"github.com/pkg/sftp", "golang.org/x/crypto"},
 	"walarchive/store/storetest": {"github.com/stretchr/testify"},
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},
 	"internal/pgtest":            {"github.com/testcontainers/testcontainers-go", "github.com/stretchr/testify", "github.com/jackc/pgx/v5", "github.com/docker/", "github.com/moby/", "golang.org/x/sys", "github.com/containerd/errdefs"},
