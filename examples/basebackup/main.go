@@ -19,14 +19,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/understudy-ha/understudy/examples/internal/cli"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/recovery/basebackup"
 )
@@ -38,12 +36,7 @@ const (
 	exitInterrupted = 130
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cli.Main(run) }
 
 // flags are what the command line can say.
 type flags struct {
@@ -78,28 +71,23 @@ func checksums() map[string]basebackup.Checksum {
 }
 
 // run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var cli flags
-	exit := -1
-	parser, err := kong.New(&cli, kong.Name("basebackup"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }),
-		kong.Description("Copy a running PostgreSQL server."),
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	var given flags
+	_, err := cli.Parse("basebackup", &given, args, stdout, stderr, kong.Description("Copy a running PostgreSQL server."),
 		kong.Vars{"checksums": strings.Join(slices.Sorted(maps.Keys(checksums())), ",")})
-	if err == nil {
-		_, err = parser.Parse(args)
-	}
-	if exit >= 0 { // --help has been printed
-		return exit
+	if errors.Is(err, cli.ErrHelped) {
+		return exitOK
 	}
 	var source conninfo.Info
 	if err == nil {
-		source, err = parseSource(cli.Source)
+		source, err = parseSource(given.Source)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "basebackup: %v (see basebackup --help)\n", err)
 		return exitUsage
 	}
 	out := newPrinter(stderr)
-	o := cli.options()
+	o := given.options()
 	o.Progress = out.progress
 	result, err := basebackup.Run(ctx, source, o)
 	out.close()

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(pgserver.Run(m)) }
 // call runs the command.
 func call(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, problems bytes.Buffer
-	code = run(ctx, args, &out, &problems)
+	code = run(ctx, args, nil, &out, &problems)
 	return code, out.String(), problems.String()
 }
 

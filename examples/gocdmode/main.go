@@ -29,14 +29,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"os/signal"
 	"runtime"
 	"strconv"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/understudy-ha/understudy/examples/internal/cli"
 	"github.com/understudy-ha/understudy/gocd"
 )
 
@@ -47,31 +45,17 @@ const (
 	exitUnknown = 4
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cli.Main(run) }
 
 // run is the whole command. It returns the exit code.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	var cli commands
-	helped := false
-	parser, err := kong.New(&cli,
-		kong.Name("gocdmode"),
+	var given commands
+	command, err := cli.Parse("gocdmode", &given, args, stdout, stderr,
 		kong.Description("Tells and sets whether a GoCD server starts as primary or as standby.\n\n"+
 			"Exit codes: 0 done, 1 failed, 2 wrong command line, 3 refused, 4 mode not known."),
 		kong.Vars{"windows": strconv.FormatBool(runtime.GOOS == "windows")},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }), // only --help ends the parser
 	)
-	if err != nil {
-		fmt.Fprintln(stderr, "gocdmode:", err)
-		return exitFailed
-	}
-	command, err := parser.Parse(args)
-	if helped {
+	if errors.Is(err, cli.ErrHelped) {
 		return 0
 	}
 	if err != nil {

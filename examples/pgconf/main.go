@@ -20,6 +20,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/understudy-ha/understudy/examples/internal/cli"
 	"github.com/understudy-ha/understudy/pgconf"
 )
 
@@ -62,22 +63,13 @@ type streams struct {
 
 // run is the whole command. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var cli commands
-	helped := false
-	parser, err := kong.New(&cli,
-		kong.Name("pgconf"),
+	var given commands
+	command, err := cli.Parse("pgconf", &given, args, stdout, stderr,
 		kong.Description("Reads, judges and edits the configuration files of PostgreSQL servers.\n\n"+
 			"Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the answer is no."),
-		kong.Writers(stdout, stderr),
 		kong.Vars{"newest": pgconf.Newest.String()},
-		kong.Exit(func(int) { helped = true }), // only --help ends the parser
 	)
-	if err != nil {
-		fmt.Fprintln(stderr, "pgconf:", err)
-		return exitFailed
-	}
-	command, err := parser.Parse(args)
-	if helped {
+	if errors.Is(err, cli.ErrHelped) {
 		return 0
 	}
 	if err != nil {

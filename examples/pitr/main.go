@@ -15,13 +15,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/understudy-ha/understudy/examples/internal/cli"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/pitr"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -35,12 +33,7 @@ const (
 	exitInterrupted = 130
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cli.Main(run) }
 
 // flags are what the command line can say.
 type flags struct {
@@ -63,27 +56,23 @@ type flags struct {
 }
 
 // run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var cli flags
-	exit := -1
-	parser, err := kong.New(&cli, kong.Name("pitr"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }),
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	var given flags
+	_, err := cli.Parse("pitr", &given, args, stdout, stderr,
 		kong.Description("Restore a base backup and recover it to a moment in the past."))
-	if err == nil {
-		_, err = parser.Parse(args)
-	}
-	if exit >= 0 { // --help has been printed
-		return exit
+	if errors.Is(err, cli.ErrHelped) {
+		return exitOK
 	}
 	var o pitr.Options
 	if err == nil {
-		o, err = cli.options()
+		o, err = given.options()
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "pitr: %v (see pitr --help)\n", err)
 		return exitUsage
 	}
 	result, err := pitr.Run(ctx, o)
-	return report(ctx, cli, result, err, stdout, stderr)
+	return report(ctx, given, result, err, stdout, stderr)
 }
 
 // options are what the flags mean.

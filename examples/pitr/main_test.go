@@ -15,7 +15,7 @@ import (
 func runIt(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	code = run(t.Context(), args, &out, &errOut)
+	code = run(t.Context(), args, nil, &out, &errOut)
 	return code, out.String(), errOut.String()
 }
 

@@ -18,14 +18,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/understudy-ha/understudy/examples/internal/archivecli"
+	"github.com/understudy-ha/understudy/examples/internal/cli"
 	"github.com/understudy-ha/understudy/examples/internal/story"
 )
 
@@ -36,12 +34,7 @@ const (
 	exitInterrupted = 130
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cli.Main(run) }
 
 // commands are what the command line can say.
 type commands struct {
@@ -84,18 +77,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return archivecli.Run(ctx, args[1:], stdin, stdout, stderr)
 	}
 	args = normalize(args)
-	var cli commands
-	exit := -1
-	parser, err := kong.New(&cli, kong.Name("quickstart"), kong.Writers(stdout, stderr),
-		kong.Description("A PostgreSQL cluster that survives the loss of its master, from nothing to the proof."),
-		kong.Exit(func(code int) { exit = code }), kong.UsageOnError())
-	if err != nil {
-		fmt.Fprintln(stderr, "quickstart:", err)
-		return exitUsage
-	}
-	chosen, err := parser.Parse(args)
-	if exit >= 0 { // --help has been printed
-		return exit
+	var given commands
+	chosen, err := cli.Parse("quickstart", &given, args, stdout, stderr, kong.UsageOnError(),
+		kong.Description("A PostgreSQL cluster that survives the loss of its master, from nothing to the proof."))
+	if errors.Is(err, cli.ErrHelped) {
+		return 0
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "quickstart: %v (see quickstart --help)\n", err)
@@ -103,11 +89,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	switch chosen.Command() {
 	case "cleanup":
-		err = cleanup(ctx, cli.Cleanup, stdout)
+		err = cleanup(ctx, given.Cleanup, stdout)
 	case "guard <directory>":
-		err = guard(ctx, cli.Guard, stdin)
+		err = guard(ctx, given.Guard, stdin)
 	default:
-		err = play(ctx, cli.Run, stdout)
+		err = play(ctx, given.Run, stdout)
 	}
 	return explain(ctx, err, stderr)
 }
