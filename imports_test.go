@@ -72,7 +72,7 @@ var mayImport = map[string][]string{
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
 	"benchmarks/basebackup": {"recovery/basebackup", "pgconf/...", "internal/localpg"},
-	"examples/pgconf":       {"pgconf/...", "recovery/...", "internal/atomicfile"},
+	"examples/pgconf":       {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
 }
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
