@@ -3,8 +3,8 @@
 // ([History]), the files that tell where a backup begins and ends ([BackupLabel], [BackupHistory]) and the header at
 // the start of every segment ([PageHeader]).
 //
-// The rules are the server's, for majors 9.3 to 18: pg_lsn.c for positions, xlog_internal.h for names and page
-// headers, timeline.c for histories, xlogbackup.c for backups (these from 9.0 on). Parsers accept what the server
+// The rules are the server's, for majors 9.0 to 18: pg_lsn.c for positions, xlog_internal.h for names and page
+// headers, timeline.c for histories (from 9.3 on), xlogbackup.c for backups. Parsers accept what the server
 // accepts and nothing more. How a position maps to a file depends on the segment size, which initdb sets (11+) or
 // the build (before), so these functions take it, in bytes.
 //
@@ -13,11 +13,10 @@
 //	seg.Name(wal.DefaultSegmentSize) // 000000010000000000000003
 //
 // A file whose first page does not belong under its name is found with [ParseSegmentHeader] and
-// [PageHeader.Check]. The package looks at that first page only: it does not follow the page chain or check
-// record checksums.
+// [PageHeader.Check]; one in which a later page is missing or not at its place, with [Chain].
 //
-// WAL written before 9.3 numbers segments and lays out its page headers differently. It is recognised and
-// refused with an error that says so.
+// Before 9.3 the last segment of every 4 GiB is never used. Only what counts segments or bytes has to know:
+// [Numbering].
 //
 // The package imports only the standard library and does no input or output.
 package wal

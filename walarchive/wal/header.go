@@ -15,15 +15,19 @@ type PageHeader struct {
 	Info        uint16   // flag bits XLP_*
 	Timeline    Timeline // of the first record on the page; in a timeline's first segment it may be an ancestor's
 	PageAddr    LSN      // position of the page's first byte
-	RemLen      uint32   // bytes of a record that continues from the previous segment
+	RemLen      uint32   // bytes of a record that continues from the previous segment; 0 before 9.3
 	SystemID    SystemID
 	SegmentSize uint32 // bytes
 	BlockSize   uint32 // bytes of a WAL page
 }
 
 const (
+	infoContinues  = 0x0001 // XLP_FIRST_IS_CONTRECORD
 	infoLongHeader = 0x0002 // XLP_LONG_HEADER
+	infoOverwrites = 0x0008 // XLP_FIRST_IS_OVERWRITE_CONTRECORD: the record that the page before began was given up
 	infoAllFlags   = 0x000F // XLP_ALL_FLAGS
+
+	minBlockSize, maxBlockSize = 1 << 10, 1 << 16
 )
 
 // majors maps XLOG_PAGE_MAGIC of the released majors (xlog_internal.h of each) to the text of PG_VERSION.
@@ -33,7 +37,11 @@ var majors = map[uint16]string{
 	0xD116: "17", 0xD118: "18",
 }
 
-const firstLaidOutLikeToday = 0xD075 // 9.3
+// Magic numbers of the majors with which something changed.
+const (
+	firstLaidOutLikeToday = 0xD075 // 9.3
+	firstClearedRest      = 0xD07E // 9.4: the server clears the rest of a segment that a switch leaves
+)
 
 // Major is the PostgreSQL major that wrote the page, spelled as in PG_VERSION: "9.6", "15". It is empty for a
 // magic number that no released major up to 18 uses.
@@ -45,39 +53,66 @@ type HeaderError struct{ Msg string }
 func (e *HeaderError) Error() string { return "not a WAL segment: " + e.Msg }
 
 // ParseSegmentHeader reads the header at the start of a segment from its first [SegmentHeaderSize] bytes or more.
-// Both byte orders are understood: the magic number tells which one the server's machine used. The error is
-// a [*HeaderError]: too short, all zero, unknown magic number, a major before 9.3, or fields no server writes.
+// Both byte orders are understood: the magic number tells which one the server's machine used. Before 9.3 the header
+// is shorter and has no RemLen. The error is a [*HeaderError]: too short, all zero, unknown magic number, or fields no
+// server writes.
 func ParseSegmentHeader(b []byte) (PageHeader, error) {
 	if len(b) < SegmentHeaderSize {
 		return PageHeader{}, headerErrorf("%d bytes, want at least %d", len(b), SegmentHeaderSize)
 	}
-	var order binary.ByteOrder = binary.LittleEndian
-	magic := order.Uint16(b)
-	if _, known := majors[bits.ReverseBytes16(magic)]; known {
-		order, magic = binary.BigEndian, bits.ReverseBytes16(magic)
+	form := formOf(b)
+	page := form.parse(b)
+	switch {
+	case page.magic == 0:
+		return PageHeader{}, headerErrorf("the first page is empty")
+	case majors[page.magic] == "":
+		return PageHeader{}, headerErrorf("page magic %04X is not that of a PostgreSQL major from 9.0 to 18", page.magic)
 	}
-	if err := checkMagic(magic); err != nil {
-		return PageHeader{}, err
-	}
+	long := b[form.short:]
 	h := PageHeader{
-		Magic: magic, Info: order.Uint16(b[2:]), Timeline: Timeline(order.Uint32(b[4:])),
-		PageAddr: LSN(order.Uint64(b[8:])), RemLen: order.Uint32(b[16:]),
-		SystemID: SystemID(order.Uint64(b[24:])), SegmentSize: order.Uint32(b[32:]), BlockSize: order.Uint32(b[36:]),
+		Magic: page.magic, Info: page.info, Timeline: page.timeline, PageAddr: page.addr, RemLen: page.remLen,
+		SystemID: SystemID(form.order.Uint64(long)), SegmentSize: form.order.Uint32(long[8:]), BlockSize: form.order.Uint32(long[12:]),
 	}
 	return h, h.plausible()
 }
 
-func checkMagic(magic uint16) error {
-	major, known := majors[magic]
-	switch {
-	case magic == 0:
-		return headerErrorf("the first page is empty")
-	case !known:
-		return headerErrorf("page magic %04X is not that of a PostgreSQL major from 9.3 to 18", magic)
-	case magic < firstLaidOutLikeToday:
-		return headerErrorf("page magic %04X is that of PostgreSQL %s; WAL from before 9.3 is not supported", magic, major)
+// pageForm is how a server lays out its page headers (XLogPageHeaderData and XLogLongPageHeaderData in xlog_internal.h).
+type pageForm struct {
+	order       binary.ByteOrder
+	short, long int64 // sizes
+	hasRemLen   bool  // 9.3+
+}
+
+// formOf tells the form from the magic number at the start of a page. If that is unknown, it is today's.
+func formOf(page []byte) pageForm {
+	form := pageForm{order: binary.LittleEndian, short: 24, long: 40, hasRemLen: true}
+	magic := binary.LittleEndian.Uint16(page)
+	if swapped := bits.ReverseBytes16(magic); majors[swapped] != "" {
+		form.order, magic = binary.BigEndian, swapped
 	}
-	return nil
+	if majors[magic] != "" && magic < firstLaidOutLikeToday {
+		form.short, form.long, form.hasRemLen = 16, 32, false
+	}
+	return form
+}
+
+// shortHeader is what every page begins with.
+type shortHeader struct {
+	magic, info uint16
+	timeline    Timeline
+	addr        LSN
+	remLen      uint32 // 0 before 9.3
+}
+
+// parse reads a header of at least the short size.
+func (f *pageForm) parse(b []byte) shortHeader {
+	h := shortHeader{magic: f.order.Uint16(b), info: f.order.Uint16(b[2:]), timeline: Timeline(f.order.Uint32(b[4:]))}
+	if !f.hasRemLen {
+		h.addr = LSN(f.order.Uint32(b[8:]))<<32 | LSN(f.order.Uint32(b[12:]))
+		return h
+	}
+	h.addr, h.remLen = LSN(f.order.Uint64(b[8:])), f.order.Uint32(b[16:])
+	return h
 }
 
 // plausible makes the checks of XLogReaderValidatePageHeader (xlogreader.c) that need no knowledge of the file.
@@ -89,7 +124,7 @@ func (h PageHeader) plausible() error {
 		return headerErrorf("no long header on the first page")
 	case !ValidSegmentSize(h.SegmentSize):
 		return headerErrorf("segment size %d is not a power of two from 1 MiB to 1 GiB", h.SegmentSize)
-	case bits.OnesCount32(h.BlockSize) != 1 || h.BlockSize < 1<<10 || h.BlockSize > 1<<16:
+	case bits.OnesCount32(h.BlockSize) != 1 || h.BlockSize < minBlockSize || h.BlockSize > maxBlockSize:
 		return headerErrorf("page size %d is not a power of two from 1 kB to 64 kB", h.BlockSize)
 	}
 	return nil

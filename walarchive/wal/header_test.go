@@ -56,8 +56,6 @@ func TestParseSegmentHeader_refused(t *testing.T) {
 		"all_zero":       make([]byte, 8192),
 		"noise":          []byte("this is not write-ahead log, it only looks long enough"),
 		"unknown_magic":  change(func(h *wal.PageHeader) { h.Magic = 0xD999 }),
-		"9.2":            change(func(h *wal.PageHeader) { h.Magic = 0xD071 }),
-		"9.0":            change(func(h *wal.PageHeader) { h.Magic = 0xD064 }),
 		"short_header":   change(func(h *wal.PageHeader) { h.Info = 1 }),
 		"unknown_flag":   change(func(h *wal.PageHeader) { h.Info = 0x12 }),
 		"segment_size_0": change(func(h *wal.PageHeader) { h.SegmentSize = 0 }),

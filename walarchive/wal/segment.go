@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 )
@@ -54,6 +55,17 @@ func (s Segment) Start(segSize uint32) LSN {
 	mustBeValid(segSize)
 	return LSN(s.Number * uint64(segSize))
 }
+
+// Next is the following segment of the same timeline, for PostgreSQL 9.3 and later; see [Numbering] for older ones.
+func (s Segment) Next() Segment { return Segment{Timeline: s.Timeline, Number: s.Number + 1} }
+
+// Compare orders segments by number, then by timeline: as WAL was written.
+func (s Segment) Compare(other Segment) int {
+	return cmp.Or(cmp.Compare(s.Number, other.Number), cmp.Compare(s.Timeline, other.Timeline))
+}
+
+// End is the position after the segment's last byte. Of the last possible segment that is beyond all positions, and 0.
+func (s Segment) End(segSize uint32) LSN { return s.Start(segSize) + LSN(segSize) }
 
 // perLogID is the number of segments that share the middle part of the name: those of 4 GiB.
 func perLogID(segSize uint32) uint64 {

@@ -1,0 +1,330 @@
+package wal_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/understudy-ha/understudy/walarchive/wal"
+)
+
+// chainForm is how the segments of a test are laid out.
+type chainForm struct {
+	magic uint16
+	order binary.ByteOrder
+	block int
+}
+
+var today = chainForm{0xD110, binary.LittleEndian, 8192}
+
+// segment lays out segment 3 of timeline 2 with 1 MiB, every page full of something.
+func (f chainForm) segment() []byte {
+	b := make([]byte, mib)
+	for i := range b {
+		b[i] = 0xA5
+	}
+	for off := 0; off < len(b); off += f.block {
+		f.stamp(b, off, 2, 3*mib+uint64(off))
+	}
+	return b
+}
+
+// stamp writes the header of a page.
+func (f chainForm) stamp(b []byte, off int, tli uint32, addr uint64) {
+	p, info := b[off:], uint16(0)
+	if off == 0 {
+		info = 2
+	}
+	clear(p[:24])
+	f.order.PutUint16(p, f.magic)
+	f.order.PutUint16(p[2:], info)
+	f.order.PutUint32(p[4:], tli)
+	long := p[24:]
+	if f.magic < 0xD075 {
+		f.order.PutUint32(p[8:], uint32(addr>>32))
+		f.order.PutUint32(p[12:], uint32(addr))
+		long = p[16:]
+	} else {
+		f.order.PutUint64(p[8:], addr)
+	}
+	if off == 0 {
+		f.order.PutUint64(long, uint64(sysID))
+		f.order.PutUint32(long[8:], mib)
+		f.order.PutUint32(long[12:], uint32(f.block))
+	}
+}
+
+// goesOn says that so many bytes of a record go on at a page.
+func (f chainForm) goesOn(b []byte, off int, n uint32) {
+	f.order.PutUint16(b[off+2:], f.order.Uint16(b[off+2:])|1)
+	f.order.PutUint32(b[off+16:], n)
+}
+
+func newChain(unfinished bool) *wal.Chain {
+	return wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 2, Number: 3}, SystemID: sysID, SegmentSize: mib, Unfinished: unfinished})
+}
+
+// feed writes bytes in pieces of n and ends the chain.
+func feed(c *wal.Chain, b []byte, n int) error {
+	for len(b) > 0 {
+		n := min(n, len(b))
+		if got, err := c.Write(b[:n]); err != nil || got != n {
+			return err
+		}
+		b = b[n:]
+	}
+	return c.End()
+}
+
+var pieces = []int{mib, 8192, 64 << 10, 1000, 24, 7}
+
+func TestChain_whole(t *testing.T) {
+	for _, f := range []chainForm{today, {0xD118, binary.BigEndian, 8192}, {0xD075, binary.LittleEndian, 1024}, {0xD110, binary.LittleEndian, 65536},
+		{0xD071, binary.LittleEndian, 8192}, {0xD064, binary.BigEndian, 4096}} {
+		for _, n := range pieces {
+			c := newChain(false)
+			require.NoError(t, feed(c, f.segment(), n), "%+v %d", f, n)
+			require.EqualValues(t, mib, c.DataEnd())
+			require.EqualValues(t, mib, c.ValidEnd())
+			require.EqualValues(t, mib, c.Size())
+			require.Equal(t, wal.LSN(3*mib), c.Header().PageAddr)
+			require.EqualValues(t, f.block, c.Header().BlockSize)
+		}
+	}
+}
+
+// TestChain_cases changes a segment from page 100 on and says what comes of it: in a segment that must be complete, and in one
+// that need not be.
+func TestChain_cases(t *testing.T) {
+	const at = 100 * 8192
+	type outcome struct {
+		fails       int // offset, or fine
+		data, valid int
+	}
+	const fine = -1
+	f := today
+	for _, tc := range []struct {
+		name                 string
+		change               func(b []byte)
+		complete, unfinished outcome
+	}{
+		{"empty_rest", func(b []byte) { clear(b[at:]) }, outcome{fine, at, at}, outcome{fine, at, at}},
+		{"empty_but_the_first_page", func(b []byte) { clear(b[8192:]) }, outcome{fine, 8192, 8192}, outcome{fine, 8192, 8192}},
+		{"empty_last_page", func(b []byte) { clear(b[mib-8192:]) }, outcome{fine, mib - 8192, mib - 8192}, outcome{fine, mib - 8192, mib - 8192}},
+		{"hole", func(b []byte) { clear(b[at : at+8192]) }, outcome{at + 8192, at, at}, outcome{at + 8192, at, at}},
+		{"long_hole", func(b []byte) { clear(b[at : mib-8192]) }, outcome{mib - 8192, at, at}, outcome{mib - 8192, at, at}},
+		{"no_header", func(b []byte) { clear(b[at : at+24]) }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"last_byte_not_empty", func(b []byte) { clear(b[at : mib-1]) }, outcome{mib - 8192, at, at}, outcome{fine, mib, at}},
+		{"old_rest", func(b []byte) {
+			for off := at; off < mib; off += 8192 {
+				f.stamp(b, off, 1, uint64(1*mib+off))
+			}
+		}, outcome{at, at, at}, outcome{fine, mib, at}},
+		{"old_rest_then_empty", func(b []byte) {
+			clear(b[at:])
+			f.stamp(b, at, 1, 1*mib+at)
+		}, outcome{at, at, at}, outcome{fine, at + 8192, at}},
+		{"rest_of_the_same_place_on_an_older_timeline", func(b []byte) {
+			for off := at; off < mib; off += 8192 {
+				f.stamp(b, off, 1, uint64(3*mib+off))
+			}
+		}, outcome{at, at, at}, outcome{fine, mib, at}},
+		{"old_page_between", func(b []byte) { f.stamp(b, at, 2, 1*mib+at) }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"pages_swapped", func(b []byte) {
+			f.stamp(b, at, 2, 3*mib+at+8192)
+			f.stamp(b, at+8192, 2, 3*mib+at)
+		}, outcome{at, at, at}, outcome{at + 2*8192, at + 2*8192, at}},
+		{"magic", func(b []byte) { b[at]++ }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"unknown_flag", func(b []byte) { b[at+2] |= 0x10 }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"long_header", func(b []byte) { b[at+2] |= 2 }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"later_timeline", func(b []byte) { b[at+4] = 3 }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"timeline_goes_back", func(b []byte) { b[at+4] = 1 }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"ancestors_pages_first", func(b []byte) {
+			for off := 0; off <= at; off += 8192 {
+				b[off+4] = 1
+			}
+		}, outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"record_goes_on", func(b []byte) {
+			f.goesOn(b, at, 8168*2+8)
+			f.goesOn(b, at+8192, 8168+8)
+			f.goesOn(b, at+2*8192, 8)
+		}, outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"record_goes_on_from_the_first_page", func(b []byte) {
+			f.goesOn(b, 0, 8152+8)
+			f.goesOn(b, 8192, 8)
+		}, outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"record_ends_with_the_page", func(b []byte) { f.goesOn(b, at, 8168) }, outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"record_goes_on_into_the_next_segment", func(b []byte) { f.goesOn(b, mib-8192, 8168+8) },
+			outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"record_does_not_go_on", func(b []byte) { f.goesOn(b, at-8192, 8168+8) }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"record_goes_on_otherwise", func(b []byte) {
+			f.goesOn(b, at-8192, 8168+8)
+			f.goesOn(b, at, 16)
+		}, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
+		{"record_given_up", func(b []byte) {
+			f.goesOn(b, at-8192, 8168+8)
+			b[at+2] |= 8
+		}, outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"empty_rest_in_a_record", func(b []byte) {
+			f.goesOn(b, at-8192, 8168+8)
+			clear(b[at:])
+		}, outcome{at, at, at}, outcome{fine, at, at}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := f.segment()
+			tc.change(b)
+			for _, n := range pieces {
+				for _, unfinished := range []bool{false, true} {
+					want := tc.complete
+					if unfinished {
+						want = tc.unfinished
+					}
+					c := newChain(unfinished)
+					err := feed(c, b, n)
+					if want.fails == fine {
+						require.NoError(t, err, "unfinished %v, pieces of %d", unfinished, n)
+						require.EqualValues(t, want.data, c.DataEnd())
+					} else {
+						var bad *wal.ChainError
+						require.ErrorAs(t, err, &bad, "unfinished %v, pieces of %d", unfinished, n)
+						require.EqualValues(t, want.fails, bad.Offset, "%v", bad)
+						require.Equal(t, "000000020000000000000003"[:20], bad.Name[:20])
+						require.Equal(t, wal.LSN(3*mib+want.fails), bad.Want)
+						_, again := c.Write([]byte{1})
+						require.Equal(t, err, again)
+						require.Equal(t, err, c.End())
+					}
+					require.EqualValues(t, want.valid, c.ValidEnd(), "unfinished %v, pieces of %d", unfinished, n)
+				}
+			}
+		})
+	}
+}
+
+// TestChain_old_majors: before 9.4 the server does not clear what a switch leaves, and before 9.3 a page does not say how a record
+// goes on.
+func TestChain_old_majors(t *testing.T) {
+	for magic, clears := range map[uint16]bool{0xD064: false, 0xD071: false, 0xD075: false, 0xD07E: true} {
+		f := chainForm{magic, binary.LittleEndian, 8192}
+		b := f.segment()
+		for off := mib / 2; off < mib; off += 8192 {
+			f.stamp(b, off, 2, uint64(mib+off))
+		}
+		err := feed(newChain(false), b, 8192)
+		require.Equal(t, clears, err != nil, "%04X: %v", magic, err)
+	}
+	f := chainForm{0xD071, binary.LittleEndian, 8192}
+	b := f.segment()
+	f.goesOn(b, 8192, 1<<20) // over what would be the length today
+	require.NoError(t, feed(newChain(false), b, 8192))
+}
+
+func TestChain_size(t *testing.T) {
+	b := today.segment()
+	for _, size := range []int{0, 10, 40, 8191, 8192, 8200, 3*8192 + 100, mib - 8192, mib - 1} {
+		for _, n := range pieces {
+			c := newChain(false)
+			var bad *wal.ChainError
+			require.ErrorAs(t, feed(c, b[:size], n), &bad)
+			require.EqualValues(t, size, bad.Offset)
+
+			c = newChain(true)
+			require.NoError(t, feed(c, b[:size], n))
+			require.EqualValues(t, size, c.Size())
+			require.EqualValues(t, size, c.DataEnd(), "%d bytes in pieces of %d", size, n)
+		}
+	}
+	for _, unfinished := range []bool{false, true} {
+		c := newChain(unfinished)
+		var bad *wal.ChainError
+		require.ErrorAs(t, feed(c, append(b[:mib:mib], 0), mib), &bad)
+		require.EqualValues(t, mib, bad.Offset)
+	}
+}
+
+func TestChain_first_page(t *testing.T) {
+	b := today.segment()
+	today.stamp(b, 0, 2, 1*mib)
+	var recycled *wal.MismatchError
+	c := newChain(true)
+	require.ErrorAs(t, feed(c, b, 100), &recycled)
+	require.Equal(t, wal.FieldPageAddr, recycled.Field)
+	require.Zero(t, c.Header())
+	var empty *wal.HeaderError
+	require.ErrorAs(t, feed(newChain(false), make([]byte, mib), 100), &empty)
+}
+
+// TestChain_damage: no header of a complete segment can change without being noticed, but in bytes that say nothing about the chain.
+func TestChain_damage(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := today.segment()
+		page, at := rapid.IntRange(1, 127).Draw(t, "page"), rapid.IntRange(0, 15).Draw(t, "byte")
+		bit := rapid.IntRange(0, 7).Draw(t, "bit")
+		if at == 2 && bit != 1 && bit < 4 || at == 4 && bit < 2 {
+			return // flags and older timelines that may be
+		}
+		b[page*8192+at] ^= 1 << bit
+		var bad *wal.ChainError
+		require.ErrorAs(t, feed(newChain(false), b, 8192), &bad)
+	})
+}
+
+// FuzzChain: how the bytes are cut makes no difference, and what is said about them is true.
+func FuzzChain(f *testing.F) {
+	first := today.segment()
+	f.Add(first[:100], uint16(100), false)
+	f.Add(first[:8300], uint16(1000), true)
+	small := chainForm{0xD110, binary.BigEndian, 1024}.segment()[:3*1024]
+	f.Add(small, uint16(7), true)
+	f.Add(append(small[:1024:1024], make([]byte, 1024)...), uint16(500), true)
+	f.Fuzz(func(t *testing.T, b []byte, n uint16, unfinished bool) {
+		if len(b) > 1<<14 {
+			return
+		}
+		one, cut := newChain(unfinished), newChain(unfinished)
+		errOne, errCut := feed(one, b, len(b)+1), feed(cut, b, int(n)+1)
+		if (errOne == nil) != (errCut == nil) || errOne != nil && errOne.Error() != errCut.Error() {
+			t.Fatalf("in one piece %v, in pieces %v", errOne, errCut)
+		}
+		if one.ValidEnd() != cut.ValidEnd() || one.ValidEnd() > one.DataEnd() && errOne == nil {
+			t.Fatalf("valid up to %d, in pieces %d, data %d", one.ValidEnd(), cut.ValidEnd(), one.DataEnd())
+		}
+		var bad *wal.ChainError
+		if errors.As(errOne, &bad) && bad.Offset < one.ValidEnd() {
+			t.Fatalf("valid up to %d, but %v", one.ValidEnd(), bad)
+		}
+		if errOne == nil {
+			for _, x := range b[one.DataEnd():] {
+				if x != 0 {
+					t.Fatal("data after the end of the data")
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkChain(b *testing.B) {
+	const size = 16 * mib
+	seg := make([]byte, size)
+	for off := 0; off < size; off += 8192 {
+		today.stamp(seg, off, 2, uint64(3*size+off))
+	}
+	binary.LittleEndian.PutUint32(seg[32:], size)
+	b.Run("full", func(b *testing.B) { benchmarkChain(b, seg) })
+	clear(seg[8192:])
+	b.Run("empty", func(b *testing.B) { benchmarkChain(b, seg) })
+}
+
+func benchmarkChain(b *testing.B, seg []byte) {
+	b.ReportAllocs()
+	b.SetBytes(int64(len(seg)))
+	for b.Loop() {
+		c := wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 2, Number: 3}, SystemID: sysID, SegmentSize: uint32(len(seg))})
+		if err := feed(c, seg, 128<<10); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
