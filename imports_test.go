@@ -35,6 +35,7 @@ var standardOnly = map[string]string{
 	"walarchive":           "archive_command starts for every segment and must start fast; stores bring their own clients",
 	"walarchive/wal":       "leaf values for everyone",
 	"walarchive/store/dir": "the store that needs nothing",
+	"walarchive/queue":     "leaf values and readers for everyone",
 	"topology":             "pure; drivers are in its sub-packages",
 	"failover":             "the decisions are pure; agents and leases will be packages of their own",
 	"gocd":                 "stands alone, beside the diff it shows",
