@@ -1,0 +1,297 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+)
+
+// Encoder is a file in encoded form, as a reader. It is not for concurrent use.
+type Encoder struct {
+	name     string
+	encoding Encoding
+	out      io.Reader // the whole object
+
+	// The workers take turns at reading and hashing, and compress side by side.
+	turn     sync.Mutex
+	src      io.Reader
+	sum      sum
+	finished bool            // the file's end, or an error, was read
+	order    chan chan block // in the order of the file
+	buffers  chan []byte     // for reuse
+	zips     chan compressor // for reuse
+	stop     chan struct{}
+	workers  sync.WaitGroup
+
+	// The rest is the reading side's.
+	todo   []part
+	part   []byte // of the first of todo, read next
+	used   []byte // the buffer that it is in
+	mib    []byte // a chunk of zeros, compressed
+	state  state
+	stored int64 // bytes given out
+	crc    uint32
+	record Record
+	err    error
+}
+
+// block is a part of the file's data: zeros, and then bytes that are already compressed.
+type block struct {
+	zeros int64
+	bytes []byte
+	err   error
+}
+
+// part is one of both.
+type part struct {
+	zeros int64
+	bytes []byte
+}
+
+type state int
+
+const (
+	inData state = iota
+	inTail
+	inRecord
+	atEnd
+)
+
+// Encode starts to encode the file that r gives, whose name goes into the record. An error of r is the Encoder's error, as it is. The
+// Encoder must be closed; nothing else may use r before.
+func Encode(name string, r io.Reader, e Encoding) (*Encoder, error) {
+	if err := e.Check(); err != nil {
+		return nil, err
+	}
+	if name == "" || len(name) > maxName || strings.ContainsAny(name, "\n\r") {
+		return nil, fmt.Errorf("encode: a name has 1 to %d bytes and no line breaks", maxName)
+	}
+	workers := min(2, runtime.GOMAXPROCS(0))
+	enc := &Encoder{name: name, encoding: e, src: r, sum: newSum(), order: make(chan chan block, workers),
+		buffers: make(chan []byte, 2*workers+2), zips: make(chan compressor, workers), stop: make(chan struct{})}
+	enc.out = parts{enc}
+	if len(e.Recipients) > 0 {
+		var err error
+		if enc.out, err = age.EncryptReader(enc.out, e.Recipients...); err != nil {
+			return nil, fmt.Errorf("encrypt: %w", err)
+		}
+	}
+	for range workers {
+		zip, err := newCompressor(e)
+		if err != nil {
+			return nil, err
+		}
+		enc.zips <- zip
+	}
+	for range workers {
+		enc.workers.Go(enc.work)
+	}
+	return enc, nil
+}
+
+// Read implements io.Reader.
+func (e *Encoder) Read(p []byte) (int, error) { return e.out.Read(p) }
+
+// Record is what the file was. It is an error to ask before Read has returned io.EOF.
+func (e *Encoder) Record() (Record, error) {
+	if e.state != atEnd {
+		return Record{}, errors.New("record: the file was not read to its end")
+	}
+	return e.record, nil
+}
+
+// Close ends what is still under way. When it returns, nothing uses the file's reader any more.
+func (e *Encoder) Close() error {
+	if e.err == nil {
+		e.err = errors.New("the encoder is closed")
+	}
+	select {
+	case <-e.stop:
+	default:
+		close(e.stop)
+	}
+	e.workers.Wait()
+	return nil
+}
+
+// work encodes chunk after chunk until the file or the Encoder ends.
+func (e *Encoder) work() {
+	zip := <-e.zips
+	defer func() { e.zips <- zip }()
+	in := e.buffer()
+	for {
+		b, n, slot := e.next(in)
+		if slot == nil {
+			return
+		}
+		switch {
+		case b.err != nil:
+		case zip == nil:
+			b.bytes, in = in[:n], e.buffer()
+		default:
+			b.bytes, b.err = zip(e.buffer()[:0], in[:n])
+		}
+		slot <- b
+	}
+}
+
+// next reads the next chunk that has data, and books its place in the order. Without a slot there is none.
+func (e *Encoder) next(in []byte) (b block, n int, slot chan block) {
+	e.turn.Lock()
+	defer e.turn.Unlock()
+	for !e.finished && n == 0 {
+		got, err := fill(e.src, in)
+		b.zeros, n = e.sum.add(in[:got])
+		if err != nil {
+			e.finished = true
+			defer close(e.order)
+			if err != io.EOF {
+				b.err = err
+			}
+		}
+		select {
+		case <-e.stop:
+			e.finished = true
+			return block{}, 0, nil
+		default:
+		}
+	}
+	if n == 0 && b.err == nil {
+		return block{}, 0, nil
+	}
+	slot = make(chan block, 1)
+	select {
+	case e.order <- slot:
+		return b, n, slot
+	case <-e.stop:
+		e.finished = true
+		return block{}, 0, nil
+	}
+}
+
+// buffer returns a chunk's buffer that nobody uses.
+func (e *Encoder) buffer() []byte {
+	select {
+	case b := <-e.buffers:
+		return b[:chunkSize]
+	default:
+		return make([]byte, chunkSize, chunkSize+chunkSize/64) // what does not compress grows a little
+	}
+}
+
+// parts is the object before encryption.
+type parts struct{ *Encoder }
+
+func (e parts) Read(p []byte) (int, error) {
+	for len(e.part) == 0 {
+		if e.err == nil {
+			e.err = e.advance()
+		}
+		if e.err != nil {
+			return 0, e.err
+		}
+	}
+	n := copy(p, e.part)
+	e.part = e.part[n:]
+	return n, nil
+}
+
+// advance makes the next part ready, or finds out that there is none.
+func (e *Encoder) advance() error {
+	if e.used != nil {
+		select {
+		case e.buffers <- e.used:
+		default:
+		}
+		e.used = nil
+	}
+	for len(e.todo) == 0 {
+		if err := e.plan(); err != nil {
+			return err
+		}
+	}
+	err := e.take()
+	if e.state != atEnd && e.encoding.CarriesRecord() {
+		e.stored += int64(len(e.part))
+		e.crc = crc32.Update(e.crc, castagnoli, e.part)
+	}
+	return err
+}
+
+// take takes the next bytes from what is to do.
+func (e *Encoder) take() (err error) {
+	next := &e.todo[0]
+	if next.zeros > 0 {
+		n := min(next.zeros, chunkSize)
+		next.zeros -= n
+		e.part, err = e.zeroPart(int(n))
+		return err
+	}
+	if e.part = next.bytes; cap(e.part) >= chunkSize {
+		e.used = e.part
+	}
+	e.todo = e.todo[1:]
+	return nil
+}
+
+// plan finds what comes next. io.EOF is the end of the object.
+func (e *Encoder) plan() error {
+	switch e.state {
+	case inData:
+		slot, ok := <-e.order
+		if !ok {
+			e.state = inTail
+			return nil
+		}
+		b := <-slot
+		e.todo = append(e.todo, part{zeros: b.zeros}, part{bytes: b.bytes})
+		return b.err
+	case inTail:
+		e.state = inRecord
+		e.record = e.sum.record(e.name) // no worker touches it any more
+		if e.record.Size > 0 {
+			e.todo = append(e.todo, part{zeros: e.record.Size - e.record.Data})
+			return nil
+		}
+		empty, err := e.compress(nil) // so that the first bytes tell the format
+		if e.encoding.Compression == S2 {
+			empty = []byte(s2Magic) // its writer writes nothing for nothing
+		}
+		e.todo = append(e.todo, part{bytes: empty})
+		return err
+	case inRecord:
+		e.state = atEnd
+		if e.encoding.CarriesRecord() {
+			e.record.Stored, e.record.StoredCRC = e.stored, e.crc
+			e.todo = append(e.todo, part{bytes: recordFrame(e.encoding.Compression, e.record)})
+		}
+		return nil
+	}
+	return io.EOF
+}
+
+// zeroPart is n zeros, at most a chunk, as they stand in the object.
+func (e *Encoder) zeroPart(n int) (b []byte, err error) {
+	if n < chunkSize {
+		return e.compress(zeros[:n])
+	}
+	if e.mib == nil {
+		e.mib, err = e.compress(zeros[:])
+	}
+	return e.mib, err
+}
+
+func (e *Encoder) compress(src []byte) ([]byte, error) {
+	if e.encoding.Compression == None {
+		return src, nil
+	}
+	zip := <-e.zips // at the latest when a worker has ended
+	defer func() { e.zips <- zip }()
+	return zip(nil, src)
+}
