@@ -50,7 +50,9 @@ var mayImport = map[string][]string{
 	"internal/ctxio":      {},
 	"internal/localpg":    {},
 	"internal/pgserver":   {"internal/localpg", "internal/atomicfile"}, // for tests
+	"internal/powerloss":  {"internal/localpg"},                        // for tests
 	"internal/script":     {},
+	"internal/waltest":    {"walarchive/wal"}, // for tests
 	"internal/pgtest":     {"topology/host"},
 	"pgconf":              {"pgconf/..."},
 	"pgconf/internal":     {"internal/localpg"}, // for tests

@@ -2,48 +2,28 @@ package walarchive_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/waltest"
 	"github.com/understudy-ha/understudy/walarchive"
 	"github.com/understudy-ha/understudy/walarchive/store/dir"
-	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 const segSize = 1 << 20 // the smallest, so that tests are quick
 
 var ours = walarchive.Identity{SystemID: 7574928734098123456, SegmentSize: segSize}
 
-// segment is a file of size bytes that begins as a server of the given cluster begins the segment called name.
+// segment is a file that the given cluster could have written as the segment called name, full of WAL.
 func segment(t testing.TB, id walarchive.Identity, name string, seed uint64) []byte {
 	t.Helper()
-	f, err := wal.ParseFileName(name)
-	require.NoError(t, err)
-	seg, err := f.Segment(id.SegmentSize)
-	require.NoError(t, err)
-	b := make([]byte, id.SegmentSize)
-	random := rand.NewChaCha8([32]byte{byte(seed)})
-	_, err = random.Read(b)
-	require.NoError(t, err)
-	header := b[:wal.SegmentHeaderSize]
-	clear(header)
-	le := binary.LittleEndian
-	le.PutUint16(header, 0xD110)
-	le.PutUint16(header[2:], 2)
-	le.PutUint32(header[4:], uint32(seg.Timeline))
-	le.PutUint64(header[8:], uint64(seg.Start(id.SegmentSize)))
-	le.PutUint64(header[24:], uint64(id.SystemID))
-	le.PutUint32(header[32:], id.SegmentSize)
-	le.PutUint32(header[36:], 8192)
-	return b
+	return waltest.Segment(id.SystemID, id.SegmentSize, name, int(id.SegmentSize), seed)
 }
 
 const (
