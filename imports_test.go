@@ -34,6 +34,7 @@ var standardOnly = map[string]string{
 	"recovery/datadir":     "leaf values and readers for everyone",
 	"walarchive":           "archive_command starts for every segment and must start fast; stores bring their own clients. age's keys are part of its API",
 	"walarchive/wal":       "leaf values for everyone",
+	"walarchive/catalog":   "decisions about names; pure",
 	"walarchive/store/dir": "the store that needs nothing",
 	"walarchive/queue":     "leaf values and readers for everyone",
 	"topology":             "pure; drivers are in its sub-packages",
@@ -58,6 +59,7 @@ var mayImport = map[string][]string{
 	"pgconf/internal":     {"internal/localpg"}, // for tests
 	"walarchive/wal":      {},
 	"walarchive/codec":    {},
+	"walarchive/catalog":  {"walarchive/wal"},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
 	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
 	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "walarchive/wal", "internal/atomicfile"},

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/understudy-ha/understudy/walarchive/catalog"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -16,7 +17,7 @@ import (
 //
 //	understudy WAL archive 1
 //	system identifier 7574928734098123456
-const MarkerName = "understudy-archive"
+const MarkerName = catalog.MarkerName
 
 const (
 	markerFormat = "understudy WAL archive 1\n"

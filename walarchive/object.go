@@ -1,115 +1,24 @@
 package walarchive
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
+import "github.com/understudy-ha/understudy/walarchive/catalog"
 
-	"github.com/understudy-ha/understudy/walarchive/wal"
-)
+// Object is the parsed name of an object in an archive. Package catalog has its kinds.
+type Object = catalog.Object
 
 // ObjectKind is a kind of object in an archive.
-type ObjectKind int
+type ObjectKind = catalog.ObjectKind
 
-// The kinds. NAME is the name of an archived file, of any [wal.Kind].
+// The kinds, as in package catalog.
 const (
-	ObjectFile     ObjectKind = iota + 1 // an archived file: NAME, or a copy beside a damaged one: NAME.repair-1, NAME.repair-2, ...
-	ObjectRecord                         // what an object without room for it holds: NAME.record, NAME.repair-1.record, ...
-	ObjectReceived                       // the beginning of a segment that is still being received: SEGMENT.received-XXXXXXXX
-	ObjectConsumer                       // the oldest segment that somebody still needs: understudy-consumer.WHO.SEGMENT
-	ObjectMarker                         // whose archive it is: MarkerName
+	ObjectFile     = catalog.ObjectFile
+	ObjectRecord   = catalog.ObjectRecord
+	ObjectReceived = catalog.ObjectReceived
+	ObjectConsumer = catalog.ObjectConsumer
+	ObjectMarker   = catalog.ObjectMarker
 )
 
-const (
-	repairMark     = ".repair-"
-	recordSuffix   = ".record"
-	receivedMark   = ".received-"
-	consumerPrefix = "understudy-consumer."
-)
-
-// Object is the parsed name of an object in an archive.
-type Object struct {
-	Kind     ObjectKind
-	File     wal.FileName // but for the marker
-	Repair   int          // of a file or its record: 0 for the first copy, 1 and so on for those beside it
-	Upto     uint32       // ObjectReceived: how many bytes of the segment
-	Consumer string       // ObjectConsumer: letters, digits, '-' and '_'
-}
-
-// ParseObject reads the name of an object. Names that no archive writes are a [*wal.SyntaxError].
-func ParseObject(name string) (Object, error) {
-	switch {
-	case name == MarkerName:
-		return Object{Kind: ObjectMarker}, nil
-	case strings.HasPrefix(name, consumerPrefix):
-		return parseConsumer(name)
-	case strings.Contains(name, receivedMark):
-		return parseReceived(name)
-	}
-	stem, isRecord := strings.CutSuffix(name, recordSuffix)
-	file, digits, isRepair := strings.Cut(stem, repairMark)
-	o := Object{Kind: ObjectFile}
-	if isRecord {
-		o.Kind = ObjectRecord
-	}
-	var err error
-	if o.File, err = wal.ParseFileName(file); err != nil {
-		return Object{}, objectError(name)
-	}
-	if isRepair {
-		if o.Repair, err = strconv.Atoi(digits); err != nil || o.Repair < 1 || o.String() != name {
-			return Object{}, objectError(name)
-		}
-	}
-	return o, nil
-}
-
-func parseReceived(name string) (Object, error) {
-	segment, digits, _ := strings.Cut(name, receivedMark)
-	f, err := wal.ParseFileName(segment)
-	upto, errUpto := strconv.ParseUint(digits, 16, 32)
-	o := Object{Kind: ObjectReceived, File: f, Upto: uint32(upto)}
-	if err != nil || errUpto != nil || f.Kind != wal.KindSegment || o.String() != name {
-		return Object{}, objectError(name)
-	}
-	return o, nil
-}
-
-func parseConsumer(name string) (Object, error) {
-	who, segment, _ := strings.Cut(strings.TrimPrefix(name, consumerPrefix), ".")
-	f, err := wal.ParseFileName(segment)
-	if err != nil || f.Kind != wal.KindSegment || !ValidConsumer(who) {
-		return Object{}, objectError(name)
-	}
-	return Object{Kind: ObjectConsumer, File: f, Consumer: who}, nil
-}
+// ParseObject reads the name of an object. Names that no archive writes are a *wal.SyntaxError.
+func ParseObject(name string) (Object, error) { return catalog.ParseObject(name) }
 
 // ValidConsumer reports whether a consumer can have this name: one to 63 ASCII letters, digits, '-' and '_'.
-func ValidConsumer(name string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-	return name != "" && len(name) <= 63 && strings.Trim(name, letters) == ""
-}
-
-func objectError(name string) error {
-	return &wal.SyntaxError{What: "archived object", Text: name, Msg: "no archive names one so"}
-}
-
-// String is the inverse of [ParseObject].
-func (o Object) String() string {
-	switch o.Kind {
-	case ObjectMarker:
-		return MarkerName
-	case ObjectConsumer:
-		return consumerPrefix + o.Consumer + "." + o.File.String()
-	case ObjectReceived:
-		return fmt.Sprintf("%v%s%08X", o.File, receivedMark, o.Upto)
-	}
-	name := o.File.String()
-	if o.Repair > 0 {
-		name += repairMark + strconv.Itoa(o.Repair)
-	}
-	if o.Kind == ObjectRecord {
-		name += recordSuffix
-	}
-	return name
-}
+func ValidConsumer(name string) bool { return catalog.ValidConsumer(name) }
