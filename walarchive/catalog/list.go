@@ -142,11 +142,11 @@ func (i TimelineInfo) String() string {
 
 // String is a line about the backup.
 func (b Backup) String() string {
+	if b.Stop == 0 {
+		return fmt.Sprintf("backup %s from %v, history file not read", b.Name, b.Start)
+	}
 	state := ""
-	switch {
-	case b.Stop == 0:
-		state = ", history file not read"
-	case !b.Complete:
+	if !b.Complete {
 		state = ", its WAL is not complete"
 	}
 	return fmt.Sprintf("backup %s %q, %v to %v%s", b.Name, b.Label, b.Start, b.Stop, state)
