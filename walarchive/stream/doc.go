@@ -1,0 +1,2 @@
+// Package stream receives WAL.
+package stream
