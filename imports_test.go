@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"walarchive/codec":    {},
 	"walarchive/catalog":  {"walarchive/wal"},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
+	"walarchive/stream":   {"walarchive/wal", "pgconf/...", "internal/atomicfile"},
 	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
 	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "walarchive/wal", "internal/atomicfile"},
 	"recovery/command":    {"pgconf"},
@@ -87,6 +88,7 @@ var foreign = map[string][]string{
 	"pgconf/role/verifier":       {"golang.org/x/text"},
 	"pgconf/internal":            {"github.com/jackc/pgx/v5"}, // for tests
 	"recovery/basebackup":        {"github.com/jackc/pgx/v5", "golang.org/x/sys"},
+	"walarchive/stream":          {"github.com/jackc/pgx/v5", "github.com/jackc/pglogrepl"},
 	"recovery/promote":           {"github.com/jackc/pgx/v5"},
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
