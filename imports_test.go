@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"internal/powerloss":  {"internal/localpg"},                        // for tests
 	"internal/script":     {},
 	"internal/waltest":    {"walarchive/wal"}, // for tests
+	"internal/sshtest":    {"internal/localpg"}, // for tests
 	"internal/pgtest":     {"topology/host"},
 	"pgconf":              {"pgconf/..."},
 	"pgconf/internal":     {"internal/localpg"}, // for tests
@@ -94,6 +95,7 @@ var foreign = map[string][]string{
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/script":            {"github.com/stretchr/testify"},
+	"internal/sshtest":           {"github.com/stretchr/testify", "golang.org/x/crypto"}, // for tests
 	"walarchive/store/sftp":      {"github.com/pkg/sftp", "golang.org/x/crypto"},
 	"walarchive":                 {"filippo.io/age"},
 	"walarchive/codec":           {"filippo.io/age", "github.com/klauspost/compress", "github.com/pierrec/lz4/v4"},

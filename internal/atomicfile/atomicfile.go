@@ -184,12 +184,13 @@ func IsTemp(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.LastIndex(name, tempMark) > 1
 }
 
-func tempName(name string) string { return "." + name + tempMark + rand.Text()[:16] }
+// TempName returns a new name for the temporary file of one that shall be called name.
+func TempName(name string) string { return "." + name + tempMark + rand.Text()[:16] }
 
 // writeTemp returns the name of a temporary file that holds all of r, synced and closed. On an error it has
 // removed the file.
 func writeTemp(d *os.Root, name string, r io.Reader, prepare func(*os.File) error) (string, int64, error) {
-	tmp := tempName(name)
+	tmp := TempName(name)
 	var f *os.File
 	err := do(StepCreate, func() (err error) {
 		f, err = d.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

@@ -292,12 +292,12 @@ var operations = []operation{
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-time.Hour)
-	for _, name := range []string{tempName("a"), tempName("b"), ".profile", "x.tmp-1", ".tmp-x"} {
+	for _, name := range []string{TempName("a"), TempName("b"), ".profile", "x.tmp-1", ".tmp-x"} {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chtimes(path, old, old))
 	}
-	young := tempName("young")
+	young := TempName("young")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, young), nil, 0o600))
 	d, err := os.OpenRoot(dir)
 	require.NoError(t, err)

@@ -25,6 +25,7 @@ import (
 	"github.com/understudy-ha/understudy/internal/atomicfile"
 	"github.com/understudy-ha/understudy/internal/ctxio"
 	"github.com/understudy-ha/understudy/walarchive"
+	"github.com/understudy-ha/understudy/walarchive/internal/objname"
 )
 
 // Store is a directory as a walarchive.Store. It holds the directory open: if another file system is
@@ -45,16 +46,43 @@ func (s *Store) Close() error { return s.root.Close() }
 
 // Create implements walarchive.Store.
 func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
+	if err := objname.Check(name); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if _, err := s.root.Lstat(name); err == nil {
 		return s.exists(name)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err := atomicfile.PublishIn(s.root, name, ctxio.Reader(ctx, r), 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	src := &source{ctx: ctx, r: r}
+	_, err := atomicfile.PublishIn(s.root, name, src, 0o600)
+	if src.err == nil && errors.Is(err, fs.ErrExist) {
 		return s.exists(name)
 	}
 	return err
+}
+
+// source is the reader of a Create: it fails when ctx ends, also while it is saying io.EOF, and remembers why it failed, which may look
+// like an error of the file system.
+type source struct {
+	ctx context.Context
+	r   io.Reader
+	err error // nil for io.EOF
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := ctxio.Reader(s.ctx, s.r).Read(p)
+	if err == io.EOF && s.ctx.Err() == nil {
+		return n, err
+	}
+	if err == io.EOF {
+		err = context.Cause(s.ctx)
+	}
+	s.err = err
+	return n, err
 }
 
 // exists makes sure of a file whose maker may have died before its fsync.
@@ -98,7 +126,7 @@ func (s *Store) List(ctx context.Context) ([]string, error) {
 		}
 		entries, err := d.ReadDir(1000)
 		for _, e := range entries {
-			if !e.IsDir() && !atomicfile.IsTemp(e.Name()) {
+			if !e.IsDir() && objname.Check(e.Name()) == nil {
 				names = append(names, e.Name())
 			}
 		}

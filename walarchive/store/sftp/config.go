@@ -50,6 +50,9 @@ type Config struct {
 	// set; "none" means no agent.
 	Agent string
 
+	// Unsynced accepts a server that cannot make files durable at once: one that does not offer fsync@openssh.com, or not
+	// for directories. Create then returns nil for what a crash of the server may still undo. Without it, Create fails.
+	Unsynced bool
 	// Mode is the mode of new files. Zero means 0600.
 	Mode fs.FileMode
 	// Timeout bounds connecting and logging in together, and afterwards how long the server may leave a request
