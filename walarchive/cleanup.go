@@ -2,6 +2,7 @@ package walarchive
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -58,14 +59,33 @@ func (a *Archive) Cleanup(ctx context.Context, cfg CleanupConfig) ([]string, err
 	if err := a.verifyOwner(ctx); err != nil {
 		return nil, err
 	}
-	names, err := a.store.List(ctx)
+	var all []string
+	var errs []error
+	for _, t := range a.targets {
+		names, err := t.cleanup(ctx, cfg)
+		all, errs = append(all, names...), append(errs, t.wrap(err))
+	}
+	slices.Sort(all)
+	return slices.Compact(all), errors.Join(errs...)
+}
+
+// cleanup removes what is to go from one target, with the records and copies beside it, and returns the names of the files.
+func (t *target) cleanup(ctx context.Context, cfg CleanupConfig) ([]string, error) {
+	names, err := t.Store.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(names)
 	remove, err := PlanCleanup(names, cfg)
 	if err != nil || cfg.DryRun || len(remove) == 0 {
 		return remove, err
 	}
-	return remove, a.store.Remove(ctx, remove)
+	goes := map[string]bool{}
+	for _, name := range remove {
+		goes[name] = true
+	}
+	objects := slices.DeleteFunc(names, func(name string) bool {
+		o, err := ParseObject(name)
+		return err != nil || o.Kind != ObjectFile && o.Kind != ObjectRecord || !goes[o.File.String()]
+	})
+	return remove, t.Store.Remove(ctx, objects)
 }

@@ -48,7 +48,7 @@ func crashing(args []string) error {
 	if err != nil {
 		return err
 	}
-	a, err := walarchive.New(walarchive.Config{Store: store, Identity: ours})
+	a, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: store}}, Identity: ours})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,7 @@
 //
 //	store, err := dir.Open("/mnt/backup/archive")
 //	...
-//	a, err := walarchive.New(walarchive.Config{Store: store, Identity: id}) // id from global/pg_control
+//	a, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: store}}, Identity: id}) // id from global/pg_control
 //	...
 //	err = a.Push(ctx, "pg_wal/000000010000000000000003")
 //

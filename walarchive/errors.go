@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-
-	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 // ErrNoMarker is matched by errors about a store without the marker object that the first push writes: an
@@ -14,12 +12,17 @@ var ErrNoMarker = errors.New("the store holds no archive marker " + MarkerName)
 
 // ForeignArchiveError says that an archive belongs to another cluster.
 type ForeignArchiveError struct {
-	Archive wal.SystemID // whose the archive is
-	Cluster wal.SystemID // who came to use it
+	Archive Identity // whose the archive is
+	Cluster Identity // who came to use it
 }
 
 func (e *ForeignArchiveError) Error() string {
-	return fmt.Sprintf("the archive belongs to the cluster with system identifier %s, not to this one, %s", e.Archive, e.Cluster)
+	if e.Archive.SystemID == e.Cluster.SystemID {
+		return fmt.Sprintf("the archive belongs to this cluster, %v, when its segments had %d bytes; now they have %d: start a new archive",
+			e.Archive.SystemID, e.Archive.SegmentSize, e.Cluster.SegmentSize)
+	}
+	return fmt.Sprintf("the archive belongs to the cluster with system identifier %v, not to this one, %v",
+		e.Archive.SystemID, e.Cluster.SystemID)
 }
 
 // ConflictError says that the archive already holds a file of this name with other content. Neither is touched.
@@ -27,17 +30,27 @@ func (e *ForeignArchiveError) Error() string {
 // restored copy of the cluster archives into the original's archive.
 type ConflictError struct {
 	Name       string
+	Target     string // of several targets, the one that holds the other
 	Source     string // path of the file that was pushed
 	SourceSize int64  // bytes
-	StoredSize int64  // bytes
-	SourceSum  string // SHA-256 in hex, as sha256sum prints it
+	StoredSize int64  // bytes, of the plain file
+	SourceSum  string // SHA-256 in hex of the file up to its last page (8 KiB) that is not all zeros
 	StoredSum  string
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s is already archived with other content: pushed %s (%d bytes, sha256 %s), archived %s (%d bytes, sha256 %s)",
-		e.Name, e.Source, e.SourceSize, e.SourceSum, e.Name, e.StoredSize, e.StoredSum)
+	where := ""
+	if e.Target != "" {
+		where = " in " + e.Target
+	}
+	return fmt.Sprintf("%s is already archived%s with other content: pushed %s (%d bytes, sha256 %s), archived %s (%d bytes, sha256 %s)",
+		e.Name, where, e.Source, e.SourceSize, e.SourceSum, e.Name, e.StoredSize, e.StoredSum)
 }
+
+// ChangedError says that a file changed while it was pushed: it was not what the server had finished.
+type ChangedError struct{ Path string }
+
+func (e *ChangedError) Error() string { return e.Path + " changed while it was read" }
 
 // SizeError says that a segment does not have the cluster's segment size.
 type SizeError struct {

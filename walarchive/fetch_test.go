@@ -242,7 +242,7 @@ func ExampleArchive_Fetch() {
 	}
 	defer store.Close()
 	a, err := walarchive.New(walarchive.Config{
-		Store:    store,
+		Targets:  []walarchive.Target{{Store: store}},
 		Identity: walarchive.Identity{SystemID: 7574928734098123456, SegmentSize: wal.DefaultSegmentSize},
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func openArchive(t testing.TB, path string, id walarchive.Identity) *walarchive.
 
 func newArchive(t testing.TB, store walarchive.Store, id walarchive.Identity) *walarchive.Archive {
 	t.Helper()
-	a, err := walarchive.New(walarchive.Config{Store: store, Identity: id})
+	a, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: store}}, Identity: id})
 	require.NoError(t, err)
 	return a
 }

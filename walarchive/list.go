@@ -26,5 +26,5 @@ func List(ctx context.Context, s Store) (Listing, error) {
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { _, err := wal.ParseFileName(n); return err != nil })
 	slices.Sort(names)
-	return Listing{SystemID: owner, Names: names}, nil
+	return Listing{SystemID: owner.SystemID, Names: names}, nil
 }

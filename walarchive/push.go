@@ -2,16 +2,13 @@ package walarchive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
-	"github.com/understudy-ha/understudy/internal/ctxio"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -19,95 +16,164 @@ import (
 // returns nil only when the archive holds the whole file and no crash can undo that; the server may then remove
 // its copy.
 //
-// A segment or partial segment must have the cluster's segment size and a first page that names this cluster,
-// this position, and this timeline or an ancestor of it: [*SizeError], [*wal.HeaderError] or [*wal.MismatchError]
-// otherwise. A timeline history must parse and a backup history must be about the backup in its name:
-// [*ContentError] or [*wal.SyntaxError]. Other names are refused with a [*wal.SyntaxError].
+// A segment or partial segment must have the cluster's segment size, a first page that names this cluster, this position, and this
+// timeline or an ancestor of it, and pages that follow each other: [*SizeError], [*wal.HeaderError], [*wal.MismatchError] or
+// [*wal.ChainError] otherwise. A timeline history must parse and a backup history must be about the backup in its name:
+// [*ContentError] or [*wal.SyntaxError]. Other names are refused with a [*wal.SyntaxError]. A file that changes while it is read is a
+// [*ChangedError].
 //
-// If the archive already holds the name with the same content, Push succeeds; with other content the error is
-// a [*ConflictError]. The first push into a store makes it this cluster's archive; a store that is another
-// cluster's gives a [*ForeignArchiveError]. After any error, pushing again is right and safe.
+// If the archive already holds the name with the same content, however encoded, Push succeeds; with other content the error is
+// a [*ConflictError]. A copy there that is damaged is left as it is, and a good one is written beside it. The first push into a
+// store makes it this cluster's archive; a store that is another cluster's gives a [*ForeignArchiveError]. After any error, pushing
+// again is right and safe.
+//
+// Of several targets all are tried, and the error joins theirs. Push succeeds if each target that must have the file does, and so many as
+// the quorum says, and no target has other content.
 func (a *Archive) Push(ctx context.Context, path string) error {
-	name := filepath.Base(path)
-	f, err := wal.ParseFileName(name)
+	f, err := wal.ParseFileName(filepath.Base(path))
 	if err != nil {
 		return err
 	}
-	src, err := openRegular(path)
+	if err := a.acceptable(f, path); err != nil {
+		return err
+	}
+	return a.everywhere(ctx, func(ctx context.Context, t *target) error { return t.push(ctx, f, path) })
+}
+
+// acceptable refuses, before any store is asked, a file that its size or first page tells to be wrong.
+func (a *Archive) acceptable(f wal.FileName, path string) error {
+	src, err := a.id.openSource(f, path)
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	content, err := a.id.verified(f, src)
-	if err != nil {
-		return err
+	return src.Close()
+}
+
+// everywhere pushes to all targets side by side, and judges.
+func (a *Archive) everywhere(ctx context.Context, push func(context.Context, *target) error) error {
+	ctx, cancel := a.limited(ctx)
+	defer cancel()
+	type outcome struct {
+		t   *target
+		err error
 	}
-	if err := a.checkSize(f, src); err != nil {
-		return err
+	outcomes := make(chan outcome, len(a.targets))
+	for _, t := range a.targets {
+		go func() { outcomes <- outcome{t, push(ctx, t)} }()
 	}
-	if err := a.claim(ctx); err != nil {
-		return err
+	v := verdict{a: a}
+	for range a.targets {
+		o := <-outcomes
+		if v.add(o.t, o.err); v.safe() {
+			defer time.AfterFunc(max(a.patience, 0), cancel).Stop()
+		}
 	}
-	err = a.store.Create(ctx, name, content)
-	if errors.Is(err, fs.ErrExist) {
-		return a.compare(ctx, name, src)
+	return v.err(ctx)
+}
+
+// verdict counts how a push went in the targets.
+type verdict struct {
+	a            *Archive
+	must, quorum int // that have the file
+	refused      bool
+	errs         []error
+	spare        []func(context.Context) // warnings about targets that were not needed after all
+}
+
+func (v *verdict) add(t *target, err error) {
+	switch {
+	case err != nil:
+		v.errs = append(v.errs, t.wrap(err))
+		v.refused = v.refused || errors.As(err, new(*ConflictError))
+		v.spare = append(v.spare, func(ctx context.Context) {
+			t.log.WarnContext(ctx, "target failed and was not needed", "target", t.Name, "error", err)
+		})
+	case t.Need == Must:
+		v.must++
+	case t.Need == Quorum:
+		v.quorum++
 	}
-	if err != nil {
-		return fmt.Errorf("archive %s: %w", name, err)
+}
+
+// safe reports whether the file is where it must be, as far as is known.
+func (v *verdict) safe() bool {
+	return v.must == countNeed(v.a.targets, Must) && v.quorum >= v.a.quorum && !v.refused
+}
+
+func (v *verdict) err(ctx context.Context) error {
+	if !v.safe() {
+		return errors.Join(v.errs...)
+	}
+	for _, warn := range v.spare {
+		warn(ctx)
 	}
 	return nil
 }
 
-// openRegular opens path if it is a regular file; opening a pipe might wait for ever.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	return os.Open(path)
+// source is a file to push, open and good as far as its size and first page tell.
+type source struct {
+	*os.File
+	content io.Reader // fails if it turns out not to be what the name says, or to change
 }
 
-// checkSize refuses a segment of the wrong size before anything is written.
-func (a *Archive) checkSize(f wal.FileName, src *os.File) error {
-	info, err := src.Stat()
+// openSource opens path if it is a regular file; opening a pipe might wait for ever.
+func (id Identity) openSource(f wal.FileName, path string) (source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return source{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return source{}, fmt.Errorf("%s is not a regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return source{}, err
+	}
+	src := source{File: file}
+	if err := src.begin(id, f); err != nil {
+		file.Close()
+		return source{}, err
+	}
+	return src, nil
+}
+
+// begin goes to the file's beginning and checks what can be checked there.
+func (s *source) begin(id Identity, f wal.FileName) error {
+	if _, err := s.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	before, err := s.Stat()
+	if err != nil {
+		return err
+	}
+	content, err := id.verified(f, s.File)
 	if err != nil {
 		return err
 	}
 	isSegment := f.Kind == wal.KindSegment || f.Kind == wal.KindPartial
-	if isSegment && info.Size() != int64(a.id.SegmentSize) {
-		return &SizeError{Name: f.String(), Want: int64(a.id.SegmentSize), Got: info.Size()}
+	if isSegment && before.Size() != int64(id.SegmentSize) {
+		return &SizeError{Name: f.String(), Want: int64(id.SegmentSize), Got: before.Size()}
 	}
+	s.content = &steadyReader{r: content, file: s.File, before: before}
 	return nil
 }
 
-// compare decides about a name that the archive already holds.
-func (a *Archive) compare(ctx context.Context, name string, src *os.File) error {
-	stored, err := a.store.Open(ctx, name)
-	if err != nil {
-		return fmt.Errorf("compare with the archived %s: %w", name, err)
-	}
-	defer stored.Close()
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	e := &ConflictError{Name: name, Source: src.Name()}
-	if e.SourceSum, e.SourceSize, err = sum(ctx, src); err != nil {
-		return fmt.Errorf("compare with the archived %s: %w", name, err)
-	}
-	if e.StoredSum, e.StoredSize, err = sum(ctx, stored); err != nil {
-		return fmt.Errorf("compare with the archived %s: %w", name, err)
-	}
-	if e.SourceSum != e.StoredSum || e.SourceSize != e.StoredSize {
-		return e
-	}
-	return nil
+// steadyReader fails at the end if the file is not the one that it was at the beginning, or was written meanwhile: the server
+// has recycled it.
+type steadyReader struct {
+	r      io.Reader
+	file   *os.File
+	before os.FileInfo
 }
 
-func sum(ctx context.Context, r io.Reader) (string, int64, error) {
-	h := sha256.New()
-	n, err := io.Copy(h, ctxio.Reader(ctx, r))
-	return hex.EncodeToString(h.Sum(nil)), n, err
+func (s *steadyReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	now, statErr := os.Stat(s.file.Name())
+	if statErr != nil || !os.SameFile(now, s.before) || now.Size() != s.before.Size() || !now.ModTime().Equal(s.before.ModTime()) {
+		return 0, &ChangedError{Path: s.file.Name()}
+	}
+	return n, io.EOF
 }

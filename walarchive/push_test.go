@@ -14,6 +14,7 @@ import (
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
 	"github.com/understudy-ha/understudy/walarchive"
+	"github.com/understudy-ha/understudy/walarchive/codec"
 	"github.com/understudy-ha/understudy/walarchive/store/dir"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -38,7 +39,7 @@ func TestPush_every_kind(t *testing.T) {
 	}
 	marker, err := os.ReadFile(filepath.Join(archive, walarchive.MarkerName))
 	require.NoError(t, err)
-	require.Equal(t, "understudy WAL archive 1\nsystem identifier 7574928734098123456\n", string(marker))
+	require.Equal(t, "understudy WAL archive 1\nsystem identifier 7574928734098123456\nsegment size 1048576\n", string(marker))
 }
 
 func everyKind(t testing.TB) map[string][]byte {
@@ -149,7 +150,7 @@ func TestPush_second_cluster_is_refused(t *testing.T) {
 	err := openArchive(t, archive, second).Push(t.Context(), write(t, name, segment(t, second, name, 1)))
 	var foreign *walarchive.ForeignArchiveError
 	require.ErrorAs(t, err, &foreign)
-	require.Equal(t, walarchive.ForeignArchiveError{Archive: ours.SystemID, Cluster: 42}, *foreign)
+	require.Equal(t, walarchive.ForeignArchiveError{Archive: ours, Cluster: second}, *foreign)
 	require.NotContains(t, names(t, archive), name)
 }
 
@@ -287,11 +288,17 @@ func TestNew_refuses(t *testing.T) {
 	store, err := dir.Open(t.TempDir())
 	require.NoError(t, err)
 	defer store.Close()
+	one := []walarchive.Target{{Store: store}}
 	for name, cfg := range map[string]walarchive.Config{
 		"no_store":     {Identity: ours},
-		"no_system":    {Store: store, Identity: walarchive.Identity{SegmentSize: segSize}},
-		"no_size":      {Store: store, Identity: walarchive.Identity{SystemID: 1}},
-		"size_3_bytes": {Store: store, Identity: walarchive.Identity{SystemID: 1, SegmentSize: 3}},
+		"nil_store":    {Targets: []walarchive.Target{{}}, Identity: ours},
+		"no_system":    {Targets: one, Identity: walarchive.Identity{SegmentSize: segSize}},
+		"no_size":      {Targets: one, Identity: walarchive.Identity{SystemID: 1}},
+		"size_3_bytes": {Targets: one, Identity: walarchive.Identity{SystemID: 1, SegmentSize: 3}},
+		"no_such_need": {Targets: []walarchive.Target{{Store: store, Need: 9}}, Identity: ours},
+		"level":        {Targets: []walarchive.Target{{Store: store, Encoding: codec.Encoding{Level: 1}}}, Identity: ours},
+		"best_effort":  {Targets: []walarchive.Target{{Store: store, Need: walarchive.BestEffort}}, Identity: ours},
+		"no_quorum":    {Targets: one, Quorum: 1, Identity: ours},
 	} {
 		_, err := walarchive.New(cfg)
 		require.Error(t, err, name)
@@ -318,7 +325,7 @@ func ExampleArchive_Push() {
 	}
 	defer store.Close()
 	a, err := walarchive.New(walarchive.Config{
-		Store:    store,
+		Targets:  []walarchive.Target{{Store: store}},
 		Identity: walarchive.Identity{SystemID: 7574928734098123456, SegmentSize: wal.DefaultSegmentSize},
 	})
 	if err != nil {

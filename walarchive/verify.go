@@ -25,22 +25,10 @@ func (id Identity) verified(f wal.FileName, r io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := make([]byte, wal.SegmentHeaderSize)
-	n, err := io.ReadFull(r, head)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, &SizeError{Name: f.String(), Want: int64(id.SegmentSize), Got: int64(n)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f, err)
-	}
-	h, err := wal.ParseSegmentHeader(head)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f, err)
-	}
-	if err := h.Check(seg, id.SystemID, id.SegmentSize); err != nil {
-		return nil, err
-	}
-	return &exactReader{name: f.String(), r: io.MultiReader(bytes.NewReader(head), r), want: int64(id.SegmentSize)}, nil
+	chain := wal.NewChain(wal.ChainConfig{Segment: seg, SystemID: id.SystemID, SegmentSize: id.SegmentSize,
+		Unfinished: f.Kind == wal.KindPartial})
+	c := &chainReader{name: f.String(), chain: chain, r: r, want: int64(id.SegmentSize)}
+	return c, c.first()
 }
 
 func (id Identity) checkText(f wal.FileName, b []byte) error {
@@ -82,18 +70,58 @@ func (id Identity) checkBackup(f wal.FileName, b []byte) error {
 	return nil
 }
 
-// exactReader fails unless r has exactly want bytes.
-type exactReader struct {
+// chainReader fails unless r has exactly want bytes and its pages are in order.
+type chainReader struct {
 	name      string
+	chain     *wal.Chain
 	r         io.Reader
 	want, got int64
+	head      []byte // read ahead
 }
 
-func (e *exactReader) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	e.got += int64(n)
-	if e.got > e.want || err == io.EOF && e.got < e.want {
-		return n, &SizeError{Name: e.name, Want: e.want, Got: e.got}
+// first looks at what the first page tells.
+func (c *chainReader) first() error {
+	head := make([]byte, wal.SegmentHeaderSize)
+	n, err := io.ReadFull(c.r, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &SizeError{Name: c.name, Want: c.want, Got: int64(n)}
+	}
+	if err == nil {
+		_, err = c.chain.Write(head)
+	}
+	if err != nil {
+		return c.wrap(err)
+	}
+	c.head, c.got = head, int64(n)
+	return nil
+}
+
+func (c *chainReader) Read(p []byte) (int, error) {
+	if len(c.head) > 0 {
+		n := copy(p, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	n, err := c.r.Read(p)
+	c.got += int64(n)
+	if c.got > c.want || err == io.EOF && c.got < c.want {
+		return 0, &SizeError{Name: c.name, Want: c.want, Got: c.got}
+	}
+	if _, chainErr := c.chain.Write(p[:n]); chainErr != nil {
+		return 0, chainErr
+	}
+	if err == io.EOF {
+		if chainErr := c.chain.End(); chainErr != nil {
+			return 0, chainErr
+		}
 	}
 	return n, err
+}
+
+// wrap adds the name to errors that do not have it.
+func (c *chainReader) wrap(err error) error {
+	if errors.As(err, new(*wal.MismatchError)) || errors.As(err, new(*wal.ChainError)) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", c.name, err)
 }

@@ -89,7 +89,7 @@ func TestEncode_round_trip(t *testing.T) {
 				require.Equal(t, int64(min(s.size, (s.data+8191)/8192*8192)), record.Data)
 				o := codec.Options{Name: name, Identities: ids}
 				if !e.CarriesRecord() {
-					o.Record = &record
+					o.Record = func() (*codec.Record, error) { return &record, nil }
 				}
 				got, dec, err := decode(stored, o)
 				require.NoError(t, err)

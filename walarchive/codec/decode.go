@@ -19,8 +19,8 @@ import (
 type Options struct {
 	// Name is the file's, which the record must have, too.
 	Name string
-	// Record is the record of an object that does not carry its own. One that does ignores it.
-	Record *Record
+	// Record is asked for the record of an object that does not carry its own. It returns nil if there is none.
+	Record func() (*Record, error)
 	// Identities decrypt age files.
 	Identities []age.Identity
 	// MaxSize is the largest file that is taken for right, in bytes. 0 means 1 GiB, the largest segment.
@@ -30,7 +30,7 @@ type Options struct {
 // Decoder is a file in plain form, as a reader. It is not for concurrent use.
 type Decoder struct {
 	name      string
-	want      *Record // what the caller knows
+	want      *Record // from beside the object
 	tail      *tailReader
 	format    Compression
 	encrypted bool
@@ -57,13 +57,13 @@ type chunk struct {
 const decodeChunk = 256 << 10
 
 // Decode starts to decode the object that r gives. Read returns io.EOF only after the whole object was compared with its record: the
-// object's own at its end, or else the one in o. If there is neither, as for a file that "cp" brought, it returns io.EOF at the end,
+// object's own at its end, or else the one that o finds. If there is neither, as for a file that "cp" brought, it returns io.EOF at the end,
 // and [Decoder.Verified] is false.
 //
 // What does not decode or compare is a [*DamagedError]; an age file without the right identity matches [ErrNoKey]; an error of r comes
 // as it is. The Decoder must be closed, and nothing else may use r before.
 func Decode(r io.Reader, o Options) (*Decoder, error) {
-	d := &Decoder{name: o.Name, want: o.Record, maxSize: o.MaxSize, sum: newSum(), chunks: make(chan chunk, 1),
+	d := &Decoder{name: o.Name, maxSize: o.MaxSize, sum: newSum(), chunks: make(chan chunk, 1),
 		free: make(chan []byte, 3), stop: make(chan struct{}), ended: make(chan struct{})}
 	if d.maxSize == 0 {
 		d.maxSize = 1 << 30
@@ -72,6 +72,11 @@ func Decode(r io.Reader, o Options) (*Decoder, error) {
 	plain, err := d.open(source, o.Identities)
 	if err != nil {
 		return nil, source.explain(err)
+	}
+	if d.tail == nil && o.Record != nil {
+		if d.want, err = o.Record(); err != nil {
+			return nil, err
+		}
 	}
 	for range cap(d.free) {
 		d.free <- nil

@@ -30,15 +30,16 @@ type Encoder struct {
 	workers  sync.WaitGroup
 
 	// The rest is the reading side's.
-	todo   []part
-	part   []byte // of the first of todo, read next
-	used   []byte // the buffer that it is in
-	mib    []byte // a chunk of zeros, compressed
-	state  state
-	stored int64 // bytes given out
-	crc    uint32
-	record Record
-	err    error
+	started bool
+	todo    []part
+	part    []byte // of the first of todo, read next
+	used    []byte // the buffer that it is in
+	mib     []byte // a chunk of zeros, compressed
+	state   state
+	stored  int64 // bytes given out
+	crc     uint32
+	record  Record
+	err     error
 }
 
 // block is a part of the file's data: zeros, and then bytes that are already compressed.
@@ -63,8 +64,8 @@ const (
 	atEnd
 )
 
-// Encode starts to encode the file that r gives, whose name goes into the record. An error of r is the Encoder's error, as it is. The
-// Encoder must be closed; nothing else may use r before.
+// Encode returns the encoded form of the file that r gives, whose name goes into the record. Nothing is read before the first Read. An
+// error of r is the Encoder's error, as it is. The Encoder must be closed; nothing else may use r before.
 func Encode(name string, r io.Reader, e Encoding) (*Encoder, error) {
 	if err := e.Check(); err != nil {
 		return nil, err
@@ -88,9 +89,6 @@ func Encode(name string, r io.Reader, e Encoding) (*Encoder, error) {
 			return nil, err
 		}
 		enc.zips <- zip
-	}
-	for range workers {
-		enc.workers.Go(enc.work)
 	}
 	return enc, nil
 }
@@ -189,6 +187,12 @@ func (e *Encoder) buffer() []byte {
 type parts struct{ *Encoder }
 
 func (e parts) Read(p []byte) (int, error) {
+	if !e.started {
+		e.started = true
+		for range cap(e.zips) {
+			e.workers.Go(e.work)
+		}
+	}
 	for len(e.part) == 0 {
 		if e.err == nil {
 			e.err = e.advance()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"hash"
+	"io"
 )
 
 const (
@@ -53,4 +54,19 @@ func dataLen(chunk []byte) int {
 		n = start
 	}
 	return 0
+}
+
+// Sum reads a file to its end and returns what it is.
+func Sum(name string, r io.Reader) (Record, error) {
+	s, chunk := newSum(), make([]byte, decodeChunk)
+	for {
+		n, err := fill(r, chunk)
+		s.add(chunk[:n])
+		if err == io.EOF {
+			return s.record(name), nil
+		}
+		if err != nil {
+			return Record{}, err
+		}
+	}
 }

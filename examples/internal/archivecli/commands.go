@@ -129,7 +129,7 @@ func (a app) withArchive(g *grammar, use func(*walarchive.Archive, *dir.Store) e
 		return err
 	}
 	defer store.Close()
-	archive, err := walarchive.New(walarchive.Config{Store: store, Identity: id})
+	archive, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: store}}, Identity: id})
 	if err != nil {
 		return err
 	}
