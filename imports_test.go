@@ -80,6 +80,7 @@ var mayImport = map[string][]string{
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
 	"benchmarks/basebackup": {"recovery/basebackup", "pgconf/...", "internal/localpg"},
+	"benchmarks/walarchive": {"internal/localpg"}, // what it measures are programs
 	"examples/pgconf":       {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
 }
 
@@ -106,6 +107,7 @@ var foreign = map[string][]string{
 	"internal/pgtest":            {"github.com/testcontainers/testcontainers-go", "github.com/stretchr/testify", "github.com/jackc/pgx/v5", "github.com/docker/", "github.com/moby/", "golang.org/x/sys", "github.com/containerd/errdefs"},
 	"gocd":                       {"github.com/aymanbagabas/go-udiff"},
 	"benchmarks/basebackup":      {"github.com/jackc/pgx/v5"},
+	"benchmarks/walarchive":      {"github.com/jackc/pgx/v5", "golang.org/x/sys"},
 	"examples":                   {"github.com/alecthomas/kong", "github.com/vbauerster/mpb/v8", "github.com/jackc/pgx/v5", "golang.org/x/term"},
 }
 
