@@ -26,8 +26,8 @@ type world struct {
 	full     []string // names of segments full of WAL
 	switched []string // names of segments that hold little
 	systemID uint64
-	command  string // our program
-	hello    string // a program that does nothing
+	command  string   // our program
+	hello    string   // a program that does nothing
 	disk     *os.File // any folder there
 	log      *os.File // what was measured writes to; a file, since nobody waits for a helper that keeps it
 }
