@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -63,6 +64,26 @@ func (f chainForm) goesOn(b []byte, off int, n uint32) {
 	f.order.PutUint32(b[off+16:], n)
 }
 
+// switches fills a page with one record and a switch record that begins at an offset.
+func (f chainForm) switches(b []byte, off, at int) {
+	p, header := b[off:off+f.block], 24
+	if off == 0 {
+		header = 40
+	}
+	clear(p[header:])
+	f.order.PutUint32(p[header:], uint32(at-header-3)) // records begin at multiples of 8
+	p[header+17] = 10
+	f.isSwitch(p[at:], 0)
+}
+
+// isSwitch writes a switch record without its first bytes.
+func (f chainForm) isSwitch(p []byte, without int) {
+	var r [24]byte
+	f.order.PutUint32(r[:], 24)
+	r[16] = 0x40
+	copy(p[without:], r[without:])
+}
+
 func newChain(unfinished bool) *wal.Chain {
 	return wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 2, Number: 3}, SystemID: sysID, SegmentSize: mib, Unfinished: unfinished})
 }
@@ -111,13 +132,62 @@ func TestChain_cases(t *testing.T) {
 		change               func(b []byte)
 		complete, unfinished outcome
 	}{
-		{"empty_rest", func(b []byte) { clear(b[at:]) }, outcome{fine, at, at}, outcome{fine, at, at}},
-		{"empty_but_the_first_page", func(b []byte) { clear(b[8192:]) }, outcome{fine, 8192, 8192}, outcome{fine, 8192, 8192}},
-		{"empty_last_page", func(b []byte) { clear(b[mib-8192:]) }, outcome{fine, mib - 8192, mib - 8192}, outcome{fine, mib - 8192, mib - 8192}},
-		{"hole", func(b []byte) { clear(b[at : at+8192]) }, outcome{at + 8192, at, at}, outcome{at + 8192, at, at}},
-		{"long_hole", func(b []byte) { clear(b[at : mib-8192]) }, outcome{mib - 8192, at, at}, outcome{mib - 8192, at, at}},
+		{"empty_rest", func(b []byte) { clear(b[at:]) }, outcome{at, at, at}, outcome{fine, at, at}},
+		{"empty_rest_after_switch", func(b []byte) {
+			f.switches(b, at-8192, 1000)
+			clear(b[at:])
+		}, outcome{fine, at, at}, outcome{fine, at, at}},
+		{"empty_rest_after_switch_that_ends_a_page", func(b []byte) {
+			f.switches(b, at-8192, 8192-24)
+			clear(b[at:])
+		}, outcome{fine, at, at}, outcome{fine, at, at}},
+		{"empty_rest_after_switch_on_two_pages", func(b []byte) {
+			clear(b[at-8192+24:])
+			f.goesOn(b, at-8192, 8)
+			f.isSwitch(b[at-8192+24-16:], 16)
+		}, outcome{fine, at, at}, outcome{fine, at, at}},
+		{"empty_rest_after_other_switch_on_two_pages", func(b []byte) {
+			clear(b[at-8192+24:])
+			f.goesOn(b, at-8192, 16)
+			f.isSwitch(b[at-8192+24-8:], 8)
+		}, outcome{fine, at, at}, outcome{fine, at, at}},
+		{"empty_rest_after_other_record_on_two_pages", func(b []byte) {
+			clear(b[at-8192+24:])
+			f.goesOn(b, at-8192, 16)
+		}, outcome{at, at, at}, outcome{fine, at, at}},
+		{"empty_rest_after_other_record", func(b []byte) {
+			f.switches(b, at-8192, 1000)
+			b[at-8192+1000+17] = 1
+			clear(b[at:])
+		}, outcome{at, at, at}, outcome{fine, at, at}},
+		{"page_headers_after_switch", func(b []byte) {
+			f.switches(b, at-8192, 1000)
+			for off := at; off < mib; off += 8192 {
+				clear(b[off+24 : off+8192])
+			}
+		}, outcome{fine, mib, mib}, outcome{fine, mib, mib}},
+		{"page_headers_then_old_rest_then_page_headers_after_switch", func(b []byte) {
+			f.switches(b, at-8192, 1000)
+			for off := at; off < mib; off += 8192 {
+				clear(b[off+24 : off+8192])
+			}
+			f.stamp(b, at+8192, 1, uint64(1*mib+at))
+		}, outcome{fine, mib, at + 8192}, outcome{fine, mib, at + 8192}},
+		{"old_rest_after_switch", func(b []byte) {
+			f.switches(b, at-8192, 1000)
+			for off := at; off < mib; off += 8192 {
+				f.stamp(b, off, 1, uint64(1*mib+off))
+			}
+		}, outcome{fine, mib, at}, outcome{fine, mib, at}},
+		{"switch_on_the_first_page", func(b []byte) {
+			f.switches(b, 0, 2000)
+			clear(b[8192:])
+		}, outcome{fine, 8192, 8192}, outcome{fine, 8192, 8192}},
+		{"empty_last_page", func(b []byte) { clear(b[mib-8192:]) }, outcome{mib - 8192, mib - 8192, mib - 8192}, outcome{fine, mib - 8192, mib - 8192}},
+		{"hole", func(b []byte) { clear(b[at : at+8192]) }, outcome{at, at, at}, outcome{at + 8192, at, at}},
+		{"long_hole", func(b []byte) { clear(b[at : mib-8192]) }, outcome{at, at, at}, outcome{mib - 8192, at, at}},
 		{"no_header", func(b []byte) { clear(b[at : at+24]) }, outcome{at, at, at}, outcome{at + 8192, at + 8192, at}},
-		{"last_byte_not_empty", func(b []byte) { clear(b[at : mib-1]) }, outcome{mib - 8192, at, at}, outcome{fine, mib, at}},
+		{"last_byte_not_empty", func(b []byte) { clear(b[at : mib-1]) }, outcome{at, at, at}, outcome{fine, mib, at}},
 		{"old_rest", func(b []byte) {
 			for off := at; off < mib; off += 8192 {
 				f.stamp(b, off, 1, uint64(1*mib+off))
@@ -204,22 +274,34 @@ func TestChain_cases(t *testing.T) {
 	}
 }
 
-// TestChain_old_majors: before 9.4 the server does not clear what a switch leaves, and before 9.3 a page does not say how a record
-// goes on.
+// TestChain_old_majors: before 9.5 we cannot see whether there was a switch, and before 9.3 a page does not say how a record goes on.
 func TestChain_old_majors(t *testing.T) {
-	for magic, clears := range map[uint16]bool{0xD064: false, 0xD071: false, 0xD075: false, 0xD07E: true} {
+	for magic, strict := range map[uint16]bool{0xD064: false, 0xD071: false, 0xD075: false, 0xD07E: false, 0xD087: true, 0xD118: true} {
 		f := chainForm{magic, binary.LittleEndian, 8192}
 		b := f.segment()
 		for off := mib / 2; off < mib; off += 8192 {
 			f.stamp(b, off, 2, uint64(mib+off))
 		}
 		err := feed(newChain(false), b, 8192)
-		require.Equal(t, clears, err != nil, "%04X: %v", magic, err)
+		require.Equal(t, strict, err != nil, "%04X: %v", magic, err)
+		copy(b[mib-8192:], f.segment()[mib-8192:])
+		require.Error(t, feed(newChain(false), b, 8192), "a hole")
 	}
 	f := chainForm{0xD071, binary.LittleEndian, 8192}
 	b := f.segment()
 	f.goesOn(b, 8192, 1<<20) // over what would be the length today
 	require.NoError(t, feed(newChain(false), b, 8192))
+}
+
+// TestChain_timeline_end: WAL may end where its timeline was left, but not before.
+func TestChain_timeline_end(t *testing.T) {
+	const at = 100 * 8192
+	b := today.segment()
+	clear(b[at:])
+	for end, ok := range map[wal.LSN]bool{0: false, 2 * mib: true, 3*mib + at - 100: true, 3*mib + at: true, 3*mib + at + 1: false, 4 * mib: false} {
+		err := feed(wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 2, Number: 3}, SystemID: sysID, SegmentSize: mib, TimelineEnd: end}), b, 8192)
+		require.Equal(t, ok, err == nil, "%v: %v", end, err)
+	}
 }
 
 func TestChain_size(t *testing.T) {
@@ -308,12 +390,13 @@ func FuzzChain(f *testing.F) {
 
 func BenchmarkChain(b *testing.B) {
 	const size = 16 * mib
-	seg := make([]byte, size)
+	seg := bytes.Repeat([]byte{0xA5}, size)
 	for off := 0; off < size; off += 8192 {
 		today.stamp(seg, off, 2, uint64(3*size+off))
 	}
 	binary.LittleEndian.PutUint32(seg[32:], size)
 	b.Run("full", func(b *testing.B) { benchmarkChain(b, seg) })
+	today.switches(seg, 0, 2000)
 	clear(seg[8192:])
 	b.Run("empty", func(b *testing.B) { benchmarkChain(b, seg) })
 }

@@ -40,7 +40,7 @@ var majors = map[uint16]string{
 // Magic numbers of the majors with which something changed.
 const (
 	firstLaidOutLikeToday = 0xD075 // 9.3
-	firstClearedRest      = 0xD07E // 9.4: the server clears the rest of a segment that a switch leaves
+	firstRecordsLikeToday = 0xD087 // 9.5
 )
 
 // Major is the PostgreSQL major that wrote the page, spelled as in PG_VERSION: "9.6", "15". It is empty for a
@@ -94,6 +94,14 @@ func formOf(page []byte) pageForm {
 		form.short, form.long, form.hasRemLen = 16, 32, false
 	}
 	return form
+}
+
+// size is that of the header of a page.
+func (f *pageForm) size(page []byte) int64 {
+	if f.order.Uint16(page[2:])&infoLongHeader != 0 {
+		return f.long
+	}
+	return f.short
 }
 
 // shortHeader is what every page begins with.
