@@ -12,6 +12,9 @@ const (
 	magic      = 0xD110 // PostgreSQL 15
 	page       = 8192
 	longHeader = 2
+
+	recordHeader = 24
+	xlogSwitch   = 0x40 // the info of a switch record; its resource manager is 0
 )
 
 // Segment is a file that belongs under name, a segment or partial segment, in the cluster id. Its first data bytes, rounded up to whole
@@ -42,5 +45,22 @@ func Segment(id wal.SystemID, segSize uint32, name string, data int, seed uint64
 			le.PutUint32(header[36:], page)
 		}
 	}
+	if len(filled) > 0 && len(filled) < len(b) {
+		leave(filled[len(filled)-page:])
+	}
 	return b
+}
+
+// leave makes a page hold one record and, as its last, a switch to the next segment.
+func leave(p []byte) {
+	first := 24
+	if p[2] == longHeader {
+		first = wal.SegmentHeaderSize
+	}
+	last := p[page-recordHeader:]
+	clear(p[first : first+recordHeader])
+	clear(last)
+	binary.LittleEndian.PutUint32(p[first:], uint32(page-recordHeader-first)) //nolint:gosec // less than a page
+	binary.LittleEndian.PutUint32(last, recordHeader)
+	last[16] = xlogSwitch
 }
