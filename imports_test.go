@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"internal/pgserver":   {"internal/localpg", "internal/atomicfile"}, // for tests
 	"internal/powerloss":  {"internal/localpg"},                        // for tests
 	"internal/script":     {},
-	"internal/waltest":    {"walarchive/wal"}, // for tests
+	"internal/waltest":    {"walarchive/wal"},   // for tests
 	"internal/sshtest":    {"internal/localpg"}, // for tests
 	"internal/pgtest":     {"topology/host"},
 	"pgconf":              {"pgconf/..."},
