@@ -76,7 +76,7 @@ func Start(t testing.TB, options ...string) *Server {
 	write(t, s.KnownHosts, fmt.Sprintf("[%s]:%d %s", Host, s.Port, ssh.MarshalAuthorizedKey(s.HostKey)))
 	s.wg.Go(s.serve)
 	t.Cleanup(func() {
-		s.listener.Close()
+		require.NoError(t, s.listener.Close())
 		s.Kill()
 		s.wg.Wait()
 		if t.Failed() {
@@ -121,7 +121,7 @@ func (s *Server) serve() {
 			return
 		}
 		s.start(conn)
-		conn.Close()
+		_ = conn.Close()
 	}
 }
 
@@ -137,7 +137,7 @@ func (s *Server) start(conn *net.TCPConn) {
 		return
 	}
 	defer socket.Close()
-	cmd := exec.Command(s.sshd, "-i", "-E", s.log, "-f", s.config)
+	cmd := exec.Command(s.sshd, "-i", "-E", s.log, "-f", s.config) //nolint:noctx // Kill ends it
 	cmd.Stdin, cmd.Stdout = socket, socket
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if cmd.Start() != nil {
@@ -145,7 +145,7 @@ func (s *Server) start(conn *net.TCPConn) {
 	}
 	s.sessions = append(s.sessions, cmd)
 	s.wg.Go(func() {
-		cmd.Wait()
+		_ = cmd.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.sessions = slices.DeleteFunc(s.sessions, func(c *exec.Cmd) bool { return c == cmd })
@@ -180,7 +180,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	defer s.mu.Unlock()
 	for _, cmd := range s.sessions {
 		for _, pid := range family(cmd.Process.Pid) {
-			syscall.Kill(pid, sig)
+			_ = syscall.Kill(pid, sig) // it may have ended
 		}
 	}
 }

@@ -56,23 +56,24 @@ func connect(ctx context.Context, cfg Config) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeAgent()
-	for i, algorithms := range keys.algorithms {
+	defer closeAgent() // its keys are asked to sign until the login is done
+	var errs []error
+	for _, algorithms := range keys.algorithms {
 		client := &ssh.ClientConfig{User: cfg.User, Auth: auth, HostKeyCallback: keys.check, HostKeyAlgorithms: algorithms}
-		var c *conn
-		if c, err = handshake(ctx, cfg, client); err == nil {
+		c, err := handshake(ctx, cfg, client)
+		if err == nil {
 			return c, nil
 		}
-		wrongKey, noSuchType := new(HostKeyError), new(ssh.AlgorithmNegotiationError)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if i+1 < len(keys.algorithms) && (errors.As(err, &wrongKey) || errors.As(err, &noSuchType)) {
-			continue // the server may have a key of the next type, too
+		errs = append(errs, err)
+		wrongKey, noSuchType := new(HostKeyError), new(ssh.AlgorithmNegotiationError)
+		if !errors.As(err, &wrongKey) && !errors.As(err, &noSuchType) {
+			break // only about the host key may the next type of key bring better news
 		}
-		break
 	}
-	return nil, err
+	return nil, errors.Join(errs...)
 }
 
 // handshake makes one connection, up to a working SFTP server.
@@ -82,10 +83,10 @@ func handshake(ctx context.Context, cfg Config, client *ssh.ClientConfig) (_ *co
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { tcp.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
 	defer func() {
 		if err != nil {
-			tcp.Close()
+			_ = tcp.Close()
 		}
 	}()
 	transport, channels, requests, err := ssh.NewClientConn(tcp, cfg.address(), client)
@@ -117,35 +118,50 @@ func handshake(ctx context.Context, cfg Config, client *ssh.ClientConfig) (_ *co
 	return c, nil
 }
 
-// auth is how to log in: first the key files, then the agent.
-func (c Config) auth(ctx context.Context) (_ []ssh.AuthMethod, closeAgent func() error, err error) {
-	closeAgent = func() error { return nil }
+// auth is how to log in: first with the key files, then with the agent's keys, which needs the agent until closeAgent.
+func (c Config) auth(ctx context.Context) (_ []ssh.AuthMethod, closeAgent func(), err error) {
 	signers, err := c.signers()
 	if err != nil {
 		return nil, nil, err
 	}
-	socket := c.Agent
-	if socket == "" {
-		socket = os.Getenv("SSH_AUTH_SOCK")
-	}
-	if socket != "" && socket != "none" {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		if err == nil {
-			stop := context.AfterFunc(ctx, func() { conn.Close() })
-			closeAgent = func() error { stop(); return conn.Close() }
-			var more []ssh.Signer
-			if more, err = agent.NewClient(conn).Signers(); err == nil {
-				signers = append(signers, more...)
-			}
-		}
+	closeAgent = func() {}
+	if socket := c.agentSocket(); socket != "" {
+		more, closeConn, err := agentKeys(ctx, socket)
 		if err != nil && (c.Agent != "" || len(signers) == 0) {
-			return nil, nil, errors.Join(fmt.Errorf("ssh-agent at %s: %w", socket, err), closeAgent())
+			return nil, nil, fmt.Errorf("ssh-agent at %s: %w", socket, err)
+		}
+		if err == nil {
+			signers, closeAgent = append(signers, more...), closeConn
 		}
 	}
 	if len(signers) == 0 {
-		return nil, nil, errors.Join(errors.New("no key to log in with: give KeyFiles, or load one into an ssh-agent (ssh-add)"), closeAgent())
+		closeAgent()
+		return nil, nil, errors.New("no key to log in with: give KeyFiles, or load one into an ssh-agent (ssh-add)")
 	}
 	return []ssh.AuthMethod{ssh.PublicKeys(signers...)}, closeAgent, nil
+}
+
+func (c Config) agentSocket() string {
+	switch c.Agent {
+	case "":
+		return os.Getenv("SSH_AUTH_SOCK")
+	case "none":
+		return ""
+	}
+	return c.Agent
+}
+
+func agentKeys(ctx context.Context, socket string) (_ []ssh.Signer, closeConn func(), err error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ctx is connect's, and ends with it
+	signers, err := agent.NewClient(conn).Signers()
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return signers, func() { _ = conn.Close() }, nil
 }
 
 // listening notes when the server says something. What it reads are answers to operations, not the chatter of the transport, which
@@ -195,7 +211,7 @@ func (c *conn) end(reason error) {
 	}
 	c.err = reason
 	close(c.ended)
-	c.net.Close()
+	_ = c.net.Close()
 }
 
 // ready says why an operation would not even begin.
@@ -236,7 +252,7 @@ func ask[T any](ctx context.Context, c *conn, op func() (T, error)) (T, error) {
 		case done <- answer{value, c.meaning(err)}:
 		case <-ctx.Done():
 			if file, ok := any(value).(io.Closer); ok && err == nil {
-				file.Close()
+				_ = file.Close()
 			}
 		}
 	}()

@@ -110,7 +110,7 @@ func (c *conn) syncFile(ctx context.Context, path string) error {
 
 // closeLater closes a file without waiting for it.
 func (c *conn) closeLater(ctx context.Context, f *sftp.File) {
-	go c.do(context.WithoutCancel(ctx), f.Close)
+	go func() { _ = c.do(context.WithoutCancel(ctx), f.Close) }()
 }
 
 // syncFolder makes the names in the archive durable.
@@ -129,6 +129,9 @@ func (s *Store) upload(ctx context.Context, n *session, tmp string, r io.Reader)
 	f, err := ask(ctx, n.conn, func() (*sftp.File, error) {
 		return n.OpenFile(s.path(tmp), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return missing(s.dir)
+	}
 	if err != nil {
 		return fmt.Errorf("make a temporary file: %w", err)
 	}
@@ -196,7 +199,7 @@ func (c *conn) write(ctx context.Context, f io.WriterAt, r io.Reader) error {
 				free <- buf
 			})
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // a wrapped one is not the end of r
 			wg.Wait()
 			return context.Cause(ctx)
 		}
@@ -230,6 +233,9 @@ func (s *Store) discard(ctx context.Context, tmp string) error {
 
 // publish gives the temporary file its name, unless there is one of this name, and makes that durable.
 func (s *Store) publish(ctx context.Context, n *session, tmp, name string) error {
+	if s.beforeLink != nil {
+		s.beforeLink(tmp)
+	}
 	err := n.link(ctx, s.path(tmp), s.path(name))
 	if isLost(err) && !isSilence(err) {
 		err = s.linkAgain(ctx, tmp, name)
@@ -302,7 +308,7 @@ func (n *session) sameFile(ctx context.Context, tmp, name string) (bool, error) 
 func (s *Store) finish(ctx context.Context, tmp string) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { s.discard(ctx, tmp) })
+	wg.Go(func() { _ = s.discard(ctx, tmp) })
 	return s.run(ctx, func(n *session) error { return s.syncFolder(ctx, n) })
 }
 

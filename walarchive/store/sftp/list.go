@@ -136,10 +136,10 @@ func (s *Store) Remove(ctx context.Context, names []string) error {
 	}
 	err := s.run(ctx, func(n *session) error {
 		errs := inParallel(names, func(i int) error {
-			if n.ready(ctx) != nil {
-				return nil // said once, below
+			if n.ready(ctx) == nil {
+				return n.remove(ctx, s.path(names[i]))
 			}
-			return n.remove(ctx, s.path(names[i]))
+			return nil // said once, below
 		})
 		if err := n.ready(ctx); err != nil {
 			return errors.Join(append(errs, err)...)

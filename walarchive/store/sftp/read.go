@@ -57,7 +57,7 @@ func (n *session) open(ctx context.Context, path string) (*reader, error) {
 
 // reader reads an object, one chunk ahead. Objects do not change, so one ends where it did when it was opened.
 type reader struct {
-	ctx  context.Context // of Open: reads fail when it has ended
+	ctx  context.Context //nolint:containedctx // Open's: reads fail when it has ended
 	conn *conn
 	file *sftp.File
 	off  int64 // of the next chunk to ask for
@@ -90,7 +90,7 @@ func (r *reader) fetch(buf []byte) {
 	go func() {
 		n, err := ask(r.ctx, r.conn, func() (int, error) {
 			n, err := r.file.ReadAt(buf, off)
-			if err == io.EOF { // the end of the file, not of the connection
+			if err == io.EOF { //nolint:errorlint // of the file; that of the connection may come wrapped
 				err = nil
 			}
 			return n, err
@@ -138,7 +138,7 @@ func (r *reader) advance() {
 
 // Close implements io.Closer.
 func (r *reader) Close() error {
-	if r.err != fs.ErrClosed {
+	if !errors.Is(r.err, fs.ErrClosed) {
 		r.err = fs.ErrClosed
 		r.conn.closeLater(r.ctx, r.file)
 	}

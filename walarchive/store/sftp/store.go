@@ -20,6 +20,8 @@ type Store struct {
 	mu       sync.Mutex
 	current  *session
 	closed   bool
+
+	beforeLink func(tmp string) // for tests
 }
 
 // session is a connection and what it leads to.

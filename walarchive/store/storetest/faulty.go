@@ -120,8 +120,7 @@ func (f *Faulty) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if x.Lost != nil {
-		r.Close()
-		return nil, x.Lost
+		return nil, errors.Join(x.Lost, r.Close())
 	}
 	return struct {
 		io.Reader

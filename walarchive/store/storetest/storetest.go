@@ -233,16 +233,16 @@ func endedContext(t *testing.T, p Place) {
 	reason := errors.New("the caller's reason")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(reason)
-	many := make([]string, 100)
-	for i := range many {
-		many[i] = fmt.Sprint("missing", i)
+	many := []string{"there"}
+	for i := range 100 {
+		many = append(many, fmt.Sprint("missing", i))
 	}
 	for method, call := range map[string]func() error{
 		"create":  func() error { return s.Create(ctx, "new", strings.NewReader("x")) },
 		"open":    func() error { return closed(s.Open(ctx, "there")) },
 		"list":    func() error { _, err := s.List(ctx); return err },
-		"details": func() error { _, err := s.Details(ctx, append(many, "there")); return err },
-		"remove":  func() error { return s.Remove(ctx, append(many, "there")) },
+		"details": func() error { _, err := s.Details(ctx, many); return err },
+		"remove":  func() error { return s.Remove(ctx, many) },
 	} {
 		err := call()
 		if !errors.Is(err, context.Canceled) && !errors.Is(err, reason) {
@@ -422,7 +422,7 @@ func messages(t *testing.T, p Place) {
 	_, listErr := s.List(ctx)
 	_, detailsErr := s.Details(ctx, []string{"there"})
 	for _, text := range []string{
-		s.String(), fmt.Sprintf("%v", s), fmt.Sprintf("%s", s),
+		s.String(), fmt.Sprint(s), fmt.Sprintf("%+v", s),
 		fmt.Sprint(s.Create(t.Context(), "there", strings.NewReader(""))), fmt.Sprint(closed(s.Open(t.Context(), "missing"))),
 		fmt.Sprint(listErr, detailsErr, s.Remove(ctx, []string{"there"}), s.Create(ctx, "new", strings.NewReader(""))),
 	} {
