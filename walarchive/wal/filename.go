@@ -107,6 +107,23 @@ func (f FileName) String() string {
 	return stem
 }
 
+// MarshalText is [FileName.String]. The zero value is no name: a [*SyntaxError].
+func (f FileName) MarshalText() ([]byte, error) {
+	if f.Kind < KindSegment || f.Kind > KindBackup {
+		return nil, &SyntaxError{What: "WAL file name", Msg: f.Kind.String() + " is no kind of file"}
+	}
+	return []byte(f.String()), nil
+}
+
+// UnmarshalText is [ParseFileName].
+func (f *FileName) UnmarshalText(b []byte) error {
+	v, err := ParseFileName(string(b))
+	if err == nil {
+		*f = v
+	}
+	return err
+}
+
 // Segment is the segment that the name speaks of, in a cluster of this segment size. A timeline history speaks
 // of none; that, and a name that cannot occur with this size, is a [*SyntaxError].
 func (f FileName) Segment(segSize uint32) (Segment, error) {

@@ -103,3 +103,22 @@ func FuzzParseHistory(f *testing.F) {
 		}
 	})
 }
+
+func TestParseHistoryBefore93(t *testing.T) {
+	const text = "1\t000000010000000000000001\tno recovery target specified\n\n2\t000000020000000100000003\tbefore transaction 7\n"
+	h, err := wal.ParseHistoryBefore93(3, []byte(text))
+	require.NoError(t, err)
+	require.Equal(t, []wal.HistoryEntryBefore93{
+		{Timeline: 1, Last: wal.FileName{Kind: wal.KindSegment, Timeline: 1, Seg: 1}, Reason: "no recovery target specified"},
+		{Timeline: 2, Last: wal.FileName{Kind: wal.KindSegment, Timeline: 2, Log: 1, Seg: 3}, Reason: "before transaction 7"},
+	}, h.Entries)
+	require.Equal(t, text, string(h.Bytes()))
+	for _, bad := range []string{
+		"1\t0/40000A0\tx\n", "1\t000000010000000000000001.partial\tx\n", "1\n", "3\t000000030000000000000001\tx\n", "x\t000000010000000000000001\n",
+		"2\t000000020000000000000001\tx\n1\t000000010000000000000001\tx\n",
+	} {
+		_, err := wal.ParseHistoryBefore93(3, []byte(bad))
+		var syntax *wal.SyntaxError
+		require.ErrorAs(t, err, &syntax, "%q", bad)
+	}
+}
