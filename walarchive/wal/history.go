@@ -57,7 +57,7 @@ func historyLines(tli Timeline, b []byte, add func(ancestor Timeline, position, 
 		first, rest := cutSpace(text)
 		position, reason := cutSpace(rest)
 		ancestor, err := parseDecimal(first, 32)
-		msg := ""
+		var msg string
 		switch {
 		case err != nil:
 			msg = "want a timeline in decimal first"
