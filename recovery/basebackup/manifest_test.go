@@ -142,18 +142,24 @@ func TestSegmentChecker(t *testing.T) {
 		{"second_to_the_end_of_the_backup", segmentBytes(one, system, size), segmentBytes(two, system, 0x5000)[:0x5000], ""},
 		{"second_recycled_behind_the_end", segmentBytes(one, system, size),
 			append(segmentBytes(two, system, size)[:0x6000], segmentBytes(one, system, size)[0x6000:]...), ""},
-		{"first_left_by_a_switch", segmentBytes(one, system, 0x8000), segmentBytes(two, system, size), ""},
+		{"first_left_by_a_switch", switched(segmentBytes(one, system, 0x8000), 0x6000), segmentBytes(two, system, size), ""},
+		{"first_left_by_a_switch_before_old_pages", append(switched(segmentBytes(one, system, size), 0x6000)[:0x8000:0x8000],
+			segmentBytes(two, system, size)[0x8000:]...), segmentBytes(two, system, size), ""},
+		{"first_left_by_a_switch_and_short", switched(segmentBytes(one, system, 0x8000), 0x6000)[:0xc000], segmentBytes(two, system, size),
+			"has 49152 bytes of 1048576"},
+		{"first_empty_from_a_page_on", segmentBytes(one, system, 0x8000), segmentBytes(two, system, size),
+			"at 0/208000: the WAL ends without a switch"},
 		{"first_missing", nil, segmentBytes(two, system, size), "000000010000000000000002: is missing"},
 		{"second_missing", segmentBytes(one, system, size), nil, "is missing"},
 		{"second_short", segmentBytes(one, system, size), segmentBytes(two, system, 0x5000)[:0x4fff], "has 20479 bytes of 20480"},
 		{"first_short", segmentBytes(one, system, size)[:size-1], segmentBytes(two, system, size), "has 1048575 bytes"},
 		{"second_recycled", segmentBytes(one, system, size),
-			append(segmentBytes(two, system, size)[:0x4000], segmentBytes(one, system, size)[0x4000:]...), "the page at 0/304000 is that of 0/204000"},
+			append(segmentBytes(two, system, size)[:0x4000], segmentBytes(one, system, size)[0x4000:]...), "at 0/304000: the page is that of 0/204000"},
 		{"other_system", segmentBytes(one, 43, size), segmentBytes(two, system, size), "system identifier 43, want 42"},
 		{"empty", make([]byte, size), segmentBytes(two, system, size), "the first page is empty"},
 		{"hole", append(append(segmentBytes(one, system, 0x8000)[:0x8000:0x8000], make([]byte, 0x2000)...), segmentBytes(one, system, size)[0xa000:]...),
-			segmentBytes(two, system, size), "no WAL page at 0/208000"},
-		{"magic_of_another_major", patched(segmentBytes(one, system, size), 0x8000, 0x13), segmentBytes(two, system, size), "no WAL page at 0/208000"},
+			segmentBytes(two, system, size), "at 0/208000: the WAL ends without a switch"},
+		{"magic_of_another_major", patched(segmentBytes(one, system, size), 0x8000, 0x13), segmentBytes(two, system, size), "at 0/208000: page magic D113 instead of D110"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, n := range []int{1000, 8192, size} {
@@ -184,6 +190,13 @@ func TestSegmentChecker(t *testing.T) {
 		require.NoError(t, c.covers(walRange{1, 2, whole.start, whole.end}))
 		require.NoError(t, c.covers(walRange{1, 1, whole.start, whole.start}), "nothing is needed")
 	})
+}
+
+// switched makes the page at an offset hold nothing but a switch record.
+func switched(b []byte, at int) []byte {
+	clear(b[at+24 : at+8192])
+	b[at+24], b[at+24+16] = 24, 0x40
+	return b
 }
 
 func patched(b []byte, at int, v byte) []byte { b[at] = v; return b }

@@ -1,7 +1,7 @@
 package basebackup
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,16 +26,9 @@ type segmentChecker struct {
 
 // segmentState is what is known of a segment.
 type segmentState struct {
-	seg     wal.Segment
-	have    int64 // bytes
-	valid   int64 // up to the first page that does not belong there
-	problem string
-	zeros   bool // from there on, all pages are empty: the rest of a segment that was left by a switch
-
-	head  [wal.SegmentHeaderSize]byte // of the current page
-	first wal.PageHeader              // of the segment
-	raw   [2]byte                     // magic number in the byte order of the server
-	page  int64                       // bytes
+	have  int64 // bytes
+	chain *wal.Chain
+	err   error // the chain's
 }
 
 func newSegmentChecker(segSize uint32, system wal.SystemID) *segmentChecker {
@@ -53,84 +46,32 @@ func (c *segmentChecker) segment(name string) (wal.Segment, bool) {
 }
 
 func (c *segmentChecker) begin(seg wal.Segment) {
-	c.current = &segmentState{seg: seg, zeros: true, page: 8192}
+	chain := wal.NewChain(wal.ChainConfig{Segment: seg, SystemID: c.system, SegmentSize: c.segSize, Unfinished: true})
+	c.current = &segmentState{chain: chain}
 	c.segments[seg] = c.current
 }
 
 // write takes the next bytes of the current segment, if there is one.
 func (c *segmentChecker) write(p []byte) {
-	s := c.current
-	if s == nil {
-		return
-	}
-	for len(p) > 0 {
-		at := s.have % s.page
-		n := s.page - at
-		if need := s.headerSize(); at < need {
-			n = int64(copy(s.head[at:need], p))
-			if at+n == need {
-				c.header(s, s.have-at)
-			}
-		}
-		n = min(n, int64(len(p)))
-		s.have += n
-		p = p[n:]
+	if s := c.current; s != nil {
+		s.have += int64(len(p))
+		_, s.err = s.chain.Write(p)
 	}
 }
 
 func (c *segmentChecker) end() { c.current = nil }
 
-// shortHeader is as much of a page header as says where the page belongs.
-const shortHeader = 16
-
-func (s *segmentState) headerSize() int64 {
-	if s.have < s.page {
-		return wal.SegmentHeaderSize
-	}
-	return shortHeader
-}
-
-// header looks at the header of the page that begins at offset.
-func (c *segmentChecker) header(s *segmentState, offset int64) {
-	if s.problem != "" {
-		s.zeros = s.zeros && s.empty()
-		return
-	}
-	if offset == 0 {
-		s.problem = c.firstHeader(s)
-	} else {
-		s.problem = s.laterHeader(s.seg.Start(c.segSize) + wal.LSN(offset)) //nolint:gosec // below the segment size
-	}
-	if s.problem != "" {
-		s.valid = offset
-		s.zeros = offset > 0 && s.empty()
-	}
-}
-
-func (s *segmentState) empty() bool { return [shortHeader]byte(s.head[:]) == [shortHeader]byte{} }
-
-func (c *segmentChecker) firstHeader(s *segmentState) string {
-	h, err := wal.ParseSegmentHeader(s.head[:])
-	if err == nil {
-		err = h.Check(s.seg, c.system, c.segSize)
-	}
-	if err != nil {
-		return err.Error()
-	}
-	s.first, s.raw, s.page = h, [2]byte(s.head[:]), int64(h.BlockSize)
-	return ""
-}
-
-func (s *segmentState) laterHeader(want wal.LSN) string {
-	var order binary.ByteOrder = binary.LittleEndian
-	if order.Uint16(s.raw[:]) != s.first.Magic {
-		order = binary.BigEndian
-	}
-	switch at := wal.LSN(order.Uint64(s.head[8:])); {
-	case [2]byte(s.head[:]) != s.raw:
-		return fmt.Sprintf("no WAL page at %v", want)
-	case at != want:
-		return fmt.Sprintf("the page at %v is that of %v", want, at)
+// lacks says why the segment does not hold so many bytes of WAL from its start, or the end of it before them. It is empty if it does.
+func (s *segmentState) lacks(need int64) string {
+	var page *wal.ChainError
+	switch {
+	case s.chain.ValidEnd() >= need:
+	case errors.As(s.chain.Rest(), &page) && !s.chain.Switched():
+		return fmt.Sprintf("at %v: %s", page.Want, page.Msg)
+	case s.err != nil:
+		return s.err.Error()
+	case s.have < need:
+		return fmt.Sprintf("has %d bytes of %d that are needed", s.have, need)
 	}
 	return ""
 }
@@ -159,12 +100,7 @@ func (c *segmentChecker) check(seg wal.Segment, r walRange) error {
 		if s == nil {
 			continue
 		}
-		switch {
-		case s.problem != "" && s.valid < need && !s.zeros:
-			msg = s.problem
-		case s.have < need:
-			msg = fmt.Sprintf("has %d bytes of %d that are needed", s.have, need)
-		default:
+		if msg = s.lacks(need); msg == "" {
 			return nil
 		}
 	}

@@ -57,6 +57,7 @@ type Chain struct {
 	valid   int64 // where the last page ends that belongs there, as far as it was seen
 	data    int64 // and the last that is not empty
 	state   chainState
+	rest    *ChainError // why the pages end before the segment does
 	failure error
 }
 
@@ -106,6 +107,17 @@ func (c *Chain) DataEnd() int64 { return c.data }
 // ValidEnd is where the last page ends that belongs to the segment, as far as it was written. It is less than [Chain.DataEnd] if
 // the file holds older WAL behind its own. After an error it is where the WAL that can be trusted ends, at the latest.
 func (c *Chain) ValidEnd() int64 { return c.valid }
+
+// Rest says why the page at [Chain.ValidEnd] is not one of the segment, with a [*ChainError]. It is nil as long as all are.
+func (c *Chain) Rest() error {
+	if c.rest == nil {
+		return nil
+	}
+	return c.rest
+}
+
+// Switched reports whether the pages of the segment end after a switch record, so that no WAL is missing in it.
+func (c *Chain) Switched() bool { return c.state == chainSwitched }
 
 // step takes some bytes: a page, or what there is of its header or of the rest.
 func (c *Chain) step(p []byte) int {
@@ -224,8 +236,10 @@ func (c *Chain) laterPage(head []byte) {
 	case msg == "":
 		c.last = h
 	case c.state == chainGoesOn:
+		c.rest = c.errorAt(c.start, msg)
+		c.rest.Got = h.addr
 		if c.state = c.stateAfter(c.start); c.state == chainGoesOn {
-			c.failAt(c.start, h.addr, msg)
+			c.failure = c.rest
 		}
 	}
 }
@@ -248,7 +262,7 @@ func (c *Chain) belongs(h shortHeader) string {
 	case h.magic != c.first.Magic:
 		return fmt.Sprintf("page magic %04X instead of %04X", h.magic, c.first.Magic)
 	case h.addr != c.wanted(c.start):
-		return "the page belongs elsewhere"
+		return fmt.Sprintf("the page is that of %v", h.addr)
 	case h.info&^infoAllFlags != 0 || h.info&infoLongHeader != 0:
 		return fmt.Sprintf("page flags %04X, which no server writes there", h.info)
 	case h.timeline < c.last.timeline || h.timeline > c.c.Segment.Timeline:
@@ -275,10 +289,11 @@ func (c *Chain) goesOn() uint32 {
 
 func (c *Chain) wanted(offset int64) LSN { return c.c.Segment.Start(c.c.SegmentSize) + LSN(offset) } //nolint:gosec // not negative
 
-func (c *Chain) fail(offset int64, msg string) { c.failAt(offset, c.wanted(offset), msg) }
+func (c *Chain) fail(offset int64, msg string) { c.failure = c.errorAt(offset, msg) }
 
-func (c *Chain) failAt(offset int64, got LSN, msg string) {
-	c.failure = &ChainError{Name: c.c.Segment.Name(c.c.SegmentSize), Offset: offset, Want: c.wanted(offset), Got: got, Msg: msg}
+func (c *Chain) errorAt(offset int64, msg string) *ChainError {
+	at := c.wanted(offset)
+	return &ChainError{Name: c.c.Segment.Name(c.c.SegmentSize), Offset: offset, Want: at, Got: at, Msg: msg}
 }
 
 // ChainError says where the pages of a segment are not what they must be.
@@ -286,16 +301,11 @@ type ChainError struct {
 	Name   string // of the segment
 	Offset int64  // of the page, in bytes from the segment's start
 	Want   LSN    // the position of the page
-	Got    LSN    // the position that its header states; Want, if something else is wrong
+	Got    LSN    // the position that its header states, which is zero on an empty page
 	Msg    string // what is wrong with the page
 }
 
-func (e *ChainError) Error() string {
-	if e.Got != e.Want {
-		return fmt.Sprintf("%s, offset %#x, %v: %s (its header says %v)", e.Name, e.Offset, e.Want, e.Msg, e.Got)
-	}
-	return fmt.Sprintf("%s, offset %#x, %v: %s", e.Name, e.Offset, e.Want, e.Msg)
-}
+func (e *ChainError) Error() string { return fmt.Sprintf("%s, page at %v: %s", e.Name, e.Want, e.Msg) }
 
 var zeros [8192]byte
 
