@@ -237,7 +237,7 @@ func (d *desk) answer(ctx context.Context, req request) response {
 		r.Outcome = fetchOutcome(err)
 	}
 	if err != nil {
-		r.Message = err.Error()
+		r.Message = fmt.Sprintf("%.2000s", err) // much less than a line may have
 	}
 	return r
 }

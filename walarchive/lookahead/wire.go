@@ -18,7 +18,7 @@ const (
 )
 
 // maxLine is how long a line may be, in bytes.
-const maxLine = 64 << 10
+const maxLine = 16 << 10
 
 const (
 	verbPush  = "push"
