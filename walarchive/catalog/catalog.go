@@ -13,6 +13,7 @@ import (
 // It is not safe for concurrent use.
 type Catalog struct {
 	segSize   uint32
+	numbering wal.Numbering
 	entries   []entry // of archived files and what belongs to them: by timeline, number, name
 	histories map[wal.Timeline]*history
 	backups   []*backup // by timeline, then position
@@ -121,15 +122,7 @@ func (c *Catalog) add(name string, o Object, backups map[wal.FileName]*backup) {
 }
 
 func (c *Catalog) sort() {
-	slices.SortFunc(c.entries, func(a, b entry) int {
-		switch {
-		case a.timeline != b.timeline:
-			return cmp.Compare(a.timeline, b.timeline)
-		case a.number != b.number:
-			return cmp.Compare(a.number, b.number)
-		}
-		return cmp.Compare(a.name, b.name)
-	})
+	c.entries = sortEntries(c.entries)
 	slices.SortFunc(c.backups, func(a, b *backup) int {
 		return cmp.Compare(a.Name, b.Name)
 	})
@@ -144,6 +137,15 @@ func (c *Catalog) sort() {
 		slices.Sort(h.names)
 	}
 	slices.Sort(c.unknown)
+}
+
+// SetNumbering says how the cluster's major numbers its segments; see [wal.PageHeader.Numbering]. Without it, it is that of 9.3 and
+// later. Call it before AddText.
+func (c *Catalog) SetNumbering(n wal.Numbering) { c.numbering = n }
+
+// next is the number of the segment after number.
+func (c *Catalog) next(number uint64) uint64 {
+	return c.numbering.Next(wal.Segment{Number: number}, c.segSize).Number
 }
 
 // Texts returns the names of the history and backup history files, sorted: the files to read and to hand to
@@ -256,13 +258,13 @@ func (e entry) isSegment() bool { return e.object == ObjectFile && e.file == wal
 type span struct{ first, last uint64 }
 
 // holds returns the ranges of complete segments among entries of one timeline.
-func holds(entries []entry) []span {
+func (c *Catalog) holds(entries []entry) []span {
 	var spans []span
 	for _, e := range entries {
 		if !e.isSegment() {
 			continue
 		}
-		if n := len(spans); n > 0 && e.number <= spans[n-1].last+1 {
+		if n := len(spans); n > 0 && (e.number == spans[n-1].last || e.number == c.next(spans[n-1].last)) {
 			spans[n-1].last = e.number
 		} else {
 			spans = append(spans, span{e.number, e.number})
@@ -279,7 +281,7 @@ func (c *Catalog) holdsAll(t wal.Timeline, first, last uint64) bool {
 			break
 		}
 		if e.isSegment() && e.number == next {
-			next++
+			next = c.next(next)
 		}
 	}
 	return next > last

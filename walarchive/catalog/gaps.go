@@ -165,7 +165,7 @@ type window struct {
 
 func (c *Catalog) window(t wal.Timeline, p part, known bool, inFlight uint64) window {
 	entries := c.of(t)
-	w := window{catalog: c, timeline: t, spans: holds(entries), begin: p.begin, end: p.end, flying: p.end, wanted: c.wantedFrom(t)}
+	w := window{catalog: c, timeline: t, spans: c.holds(entries), begin: p.begin, end: p.end, flying: p.end, wanted: c.wantedFrom(t)}
 	if len(entries) == 0 {
 		return w
 	}
@@ -222,6 +222,10 @@ func complement(spans []span, begin, end uint64) []span {
 
 // classify appends the missing range, cut where the reason changes.
 func (w *window) classify(gaps Gaps, s span) Gaps {
+	s, any := w.catalog.used(s)
+	if !any {
+		return gaps
+	}
 	cuts := []uint64{s.first, s.last + 1}
 	for _, n := range append([]uint64{w.flying, w.wanted}, w.droppedIn(s)...) {
 		for _, cut := range []uint64{n, n + 1} {
@@ -233,7 +237,7 @@ func (w *window) classify(gaps Gaps, s span) Gaps {
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)
 	for i, from := range cuts[:len(cuts)-1] {
-		g := Gap{Reason: w.reason(from), Timeline: w.timeline, Count: cuts[i+1] - from}
+		g := Gap{Reason: w.reason(from), Timeline: w.timeline, Count: w.catalog.count(from, cuts[i+1])}
 		if n := len(gaps); i > 0 && gaps[n-1].Reason == g.Reason {
 			gaps[n-1].Count += g.Count
 			gaps[n-1].Last = w.catalog.name(w.timeline, cuts[i+1]-1)
@@ -243,6 +247,24 @@ func (w *window) classify(gaps Gaps, s span) Gaps {
 		gaps = append(gaps, g)
 	}
 	return gaps
+}
+
+// used cuts numbers off the ends of a range that no server uses.
+func (c *Catalog) used(s span) (span, bool) {
+	unused := func(n uint64) bool { return !c.numbering.Used(wal.Segment{Number: n}, c.segSize) }
+	if unused(s.first) {
+		s.first++
+	}
+	if s.last > s.first && unused(s.last) {
+		s.last--
+	}
+	return s, s.first <= s.last
+}
+
+// count is how many segments there are from first to before end.
+func (c *Catalog) count(first, end uint64) uint64 {
+	n := c.numbering.SegmentsBetween(wal.Segment{Number: first}, wal.Segment{Number: end}, c.segSize)
+	return uint64(n) //nolint:gosec // end is not before first
 }
 
 func (w *window) droppedIn(s span) []uint64 {

@@ -54,15 +54,16 @@ func (c *Catalog) info(t wal.Timeline) TimelineInfo {
 	if p := c.path(t).steps; len(p) > 1 {
 		i.Parent, i.SwitchPoint = p[len(p)-2].timeline, p[len(p)-2].end
 	}
-	entries := c.of(t)
-	spans := holds(entries)
-	for _, s := range spans {
-		i.Segments += int(s.last - s.first + 1) //nolint:gosec // as many as there are names
-	}
+	entries, counted := c.of(t), uint64(0)
+	spans := c.holds(entries)
 	if n := len(spans); n > 0 {
 		i.First, i.Last = c.name(t, spans[0].first), c.name(t, spans[n-1].last)
 	}
 	for _, e := range entries {
+		if e.isSegment() && (i.Segments == 0 || e.number != counted) {
+			i.Segments++
+			counted = e.number
+		}
 		switch {
 		case e.object == ObjectReceived:
 			i.Received = append(i.Received, e.name)

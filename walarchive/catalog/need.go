@@ -165,7 +165,7 @@ func (c *Catalog) lastNeeded(t Target, start Backup) uint64 {
 		return c.number(t.LSN - 1)
 	}
 	last := max(start.first, start.last)
-	if spans := holds(c.of(t.Timeline)); len(spans) > 0 {
+	if spans := c.holds(c.of(t.Timeline)); len(spans) > 0 {
 		last = max(last, spans[len(spans)-1].last)
 	}
 	return max(last, c.path(t.Timeline).own().begin)
@@ -183,13 +183,16 @@ func (c *Catalog) neededHistory(t wal.Timeline) NeededFiles {
 func (c *Catalog) neededSegments(t wal.Timeline, first, end uint64) []NeededFiles {
 	var out []NeededFiles
 	add := func(first, end uint64, state FileState, have string) {
-		if first < end {
-			out = append(out, NeededFiles{First: c.name(t, first), Last: c.name(t, end-1), Count: end - first, State: state, Have: have})
+		if first >= end {
+			return
+		}
+		if s, any := c.used(span{first, end - 1}); any {
+			out = append(out, NeededFiles{First: c.name(t, s.first), Last: c.name(t, s.last), Count: c.count(s.first, s.last+1), State: state, Have: have})
 		}
 	}
 	entries := c.entries[c.at(t, first):c.at(t, end)]
 	next := first
-	for _, there := range holds(entries) {
+	for _, there := range c.holds(entries) {
 		c.addMissing(add, entries, next, there.first)
 		add(there.first, there.last+1, FileThere, "")
 		next = there.last + 1

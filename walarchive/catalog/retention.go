@@ -457,6 +457,7 @@ func (k *keeper) warnings() []string {
 // Check makes sure that a plan takes nothing from the backups that it keeps and from the consumers: the error is a
 // [*BrokenBackupError]. [Catalog.Plan] does so itself; Check is for a plan that was changed or kept for a while.
 func (c *Catalog) Check(p Plan) error {
+	needs := c.needs(p)
 	for _, d := range p.Decisions {
 		if d.Keep {
 			continue
@@ -465,32 +466,54 @@ func (c *Catalog) Check(p Plan) error {
 		if err != nil {
 			return err
 		}
-		if who := c.loser(p, o.File); who != "" {
+		if who := needs.loser(o.File, c.segSize); who != "" {
 			return &BrokenBackupError{Who: who, Name: d.Name}
 		}
 	}
 	return nil
 }
 
-// loser is who needs the file.
-func (c *Catalog) loser(p Plan, f wal.FileName) string {
-	if f.Kind == wal.KindHistory {
-		return "every recovery"
+// needs is what a plan must not take.
+type needs struct {
+	consumers []Consumer
+	backups   map[string]bool
+	own       map[wal.Timeline][]claim
+}
+
+func (c *Catalog) needs(p Plan) needs {
+	n := needs{consumers: c.consumers, backups: map[string]bool{}, own: map[wal.Timeline][]claim{}}
+	for _, b := range p.Backups {
+		n.backups[b.Name] = true
+		n.own[b.Timeline] = append(n.own[b.Timeline], claim{span{b.first, max(b.first, b.last)}, &backup{Backup: b}})
 	}
-	seg, err := f.Segment(c.segSize)
+	for t, claims := range n.own {
+		n.own[t] = merge(claims)
+	}
+	return n
+}
+
+// loser is who needs the file.
+func (n needs) loser(f wal.FileName, segSize uint32) string {
+	switch f.Kind {
+	case wal.KindHistory:
+		return "every recovery"
+	case wal.KindBackup:
+		if n.backups[f.String()] {
+			return "backup " + f.String()
+		}
+		return ""
+	}
+	seg, err := f.Segment(segSize)
 	if err != nil {
 		return ""
 	}
-	for _, k := range c.consumers {
-		if f.Kind != wal.KindBackup && seg.Number >= k.segment.Number {
+	for _, k := range n.consumers {
+		if seg.Number >= k.segment.Number {
 			return "consumer " + k.Name
 		}
 	}
-	for _, b := range p.Backups {
-		own := f.Kind == wal.KindBackup && f.String() == b.Name
-		if own || seg.Timeline == b.Timeline && seg.Number >= b.first && seg.Number <= max(b.first, b.last) {
-			return "backup " + b.Name
-		}
+	if b, ok := find(n.own[seg.Timeline], seg.Number); ok {
+		return "backup " + b.Name
 	}
 	return ""
 }

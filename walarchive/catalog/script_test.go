@@ -23,6 +23,7 @@ type world struct {
 	names   []string
 	texts   map[string]string
 	details map[string]catalog.Detail
+	old     bool // numbering before 9.3
 }
 
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -56,7 +57,7 @@ func (w *world) number(s string) uint64 {
 func (w *world) timeline(s string) wal.Timeline { return wal.Timeline(w.number(s)) }
 
 // line adds objects: "seg 1 1-5 7", "partial 1 5", "history 2 1@5+A0", "unread 2", "backup 1 2+28 3+100 [hours]", "consumer who 1 3",
-// "received 1 8", "repair 1 4", "record 1 4", "name x".
+// "received 1 8", "repair 1 4", "record 1 4", "old", "name x".
 func (w *world) line(words []string) {
 	switch words[0] {
 	case "seg":
@@ -86,6 +87,8 @@ func (w *world) line(words []string) {
 		w.backup(words[1:])
 	case "consumer":
 		w.names = append(w.names, "understudy-consumer."+words[1]+"."+name(w.timeline(words[2]), w.number(words[3])))
+	case "old":
+		w.old = true
 	case "name":
 		w.names = append(w.names, words[1])
 	default:
@@ -117,6 +120,9 @@ func (w *world) backup(words []string) {
 func (w *world) catalog() *catalog.Catalog {
 	c, err := catalog.New(w.names, segSize)
 	require.NoError(w.t, err)
+	if w.old {
+		c.SetNumbering(wal.NumberingBefore93)
+	}
 	for _, name := range c.Texts() {
 		if text, ok := w.texts[name]; ok {
 			require.NoError(w.t, c.AddText(name, []byte(text)))
