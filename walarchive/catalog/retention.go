@@ -32,7 +32,7 @@ type Policy struct {
 	// Pinned are the names of backup history files. Such a backup is kept and does not count as one of Backups. A name that
 	// the archive does not know is an error.
 	Pinned []string
-	// BackupHistory lets the history files of backups go that are not kept.
+	// BackupHistory lets the history files of backups go that are not kept, as far as Oldest and the consumers let the WAL go.
 	BackupHistory bool
 	// MinAge is the age before which no file goes. Zero is none.
 	MinAge time.Duration
@@ -431,6 +431,12 @@ func (k *keeper) decideBackups(p *Plan) {
 			p.Backups = append(p.Backups, b.Backup)
 		case !k.policy.BackupHistory:
 			d = Decision{Keep: true, Rule: RuleBackupHistories}
+		case k.consumed && b.first >= k.consumer.segment.Number:
+			d = Decision{Keep: true, Rule: RuleConsumer, Who: k.consumer.Name}
+		case k.bounded && b.first >= k.oldest:
+			d = Decision{Keep: true, Rule: RuleOldest}
+		case !k.bounded && !k.consumed && len(k.kept) == 0:
+			d = Decision{Keep: true, Rule: RuleNothingDecides}
 		case slices.ContainsFunc(b.names, k.isYoung):
 			d = Decision{Keep: true, Rule: RuleTooYoung}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-ha/understudy/walarchive"
+	"github.com/understudy-ha/understudy/walarchive/catalog"
 	"github.com/understudy-ha/understudy/walarchive/store/dir"
 )
 
@@ -72,13 +73,13 @@ type cleanupCmd struct {
 
 func (c *cleanupCmd) do(ctx context.Context, a app, g *grammar) error {
 	return a.withArchive(g, func(archive *walarchive.Archive, store *dir.Store) error {
-		cfg := walarchive.CleanupConfig{Oldest: c.Oldest, BackupHistory: c.BackupHistory, DryRun: c.DryRun}
-		names, err := archive.Cleanup(ctx, cfg)
+		policy := catalog.Policy{Oldest: c.Oldest, BackupHistory: c.BackupHistory, Backups: -1}
+		r, err := archive.Cleanup(ctx, walarchive.CleanupConfig{Policy: policy, DryRun: c.DryRun})
 		if err != nil {
 			return err
 		}
 		if c.DryRun {
-			return a.print(names)
+			return a.print(r.Removed)
 		}
 		return store.Sweep(time.Now().Add(-sweepAge))
 	})

@@ -17,7 +17,7 @@ import (
 
 	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/recovery/datadir"
-	"github.com/understudy-ha/understudy/walarchive"
+	"github.com/understudy-ha/understudy/walarchive/catalog"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -183,7 +183,7 @@ func cleanupOracle(t *testing.T, b *bench) {
 		oldest := name() + []string{"", ".partial", ".00000028.backup"}[random.IntN(3)]
 		want := strings.Fields(strings.ReplaceAll(b.run("pg_archivecleanup", "-n", folder, oldest), folder+"/", ""))
 		slices.Sort(names)
-		got, err := walarchive.PlanCleanup(slices.Compact(names), walarchive.CleanupConfig{Oldest: oldest})
+		got, err := catalog.PgCleanup{Oldest: oldest}.Plan(slices.Compact(names))
 		require.NoError(t, err)
 		require.ElementsMatch(t, want, got, "keep from %s", oldest)
 	}
