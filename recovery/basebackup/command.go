@@ -12,6 +12,7 @@ const (
 	oldestMajor           pgconf.Major = 10 // temporary slots, SHOW
 	majorPageChecksums    pgconf.Major = 11 // and data_directory_mode
 	majorManifest         pgconf.Major = 13
+	majorIdleSessions     pgconf.Major = 14 // idle_session_timeout
 	majorOneStream        pgconf.Major = 15 // all archives in one COPY, options in parentheses, complete tar files
 	majorManifestSystemID pgconf.Major = 17
 )

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/localpg"
@@ -154,6 +155,25 @@ func TestRun_interrupted(t *testing.T) {
 			require.Contains(t, text, "waiting for checkpoint of the server, for 0s; a spread one takes up to")
 			wantNothingLeft(t, s, target)
 			wantGoroutines(t, before)
+		})
+		t.Run("idle_sessions_ended_during_checkpoint", func(t *testing.T) {
+			if w.Major < 14 {
+				return // the server has no idle_session_timeout
+			}
+			s.Exec("alter system set idle_session_timeout = '300ms'", "select pg_reload_conf()")
+			o := spread
+			o.Progress = during(basebackup.Waiting, func() {
+				err := s.Do(func(ctx context.Context, conn *pgx.Conn) error {
+					_, err := conn.WaitForNotification(ctx)
+					return err
+				})
+				require.ErrorContains(t, err, "57P05", "a session that was idle for less time than the one for WAL")
+				s.Exec("checkpoint")
+			})
+			_, err := basebackup.Run(t.Context(), source(t, s), o)
+			require.NoError(t, err)
+			require.NoError(t, os.RemoveAll(target))
+			s.Exec("alter system reset idle_session_timeout", "select pg_reload_conf()")
 		})
 		t.Run("copying", func(t *testing.T) {
 			before := runtime.NumGoroutine()

@@ -201,7 +201,12 @@ func (b *backup) connectStream(ctx context.Context) (err error) {
 	s := &walStream{
 		slot: b.o.Slot, segSize: b.result.SegmentSize, track: b.track, check: newSegmentChecker(b.result.SegmentSize, b.result.SystemID),
 	}
-	if s.server, err = connect(ctx, b.source, b.warn); err != nil {
+	source := b.source
+	if b.main.major >= majorIdleSessions {
+		options, _ := source.Get("options")
+		source = source.With("options", options+" -c idle_session_timeout=0") // while the main connection waits for the checkpoint
+	}
+	if s.server, err = connect(ctx, source, b.warn); err != nil {
 		return fmt.Errorf("second connection, for WAL: %w", err)
 	}
 	b.stream = s
