@@ -80,9 +80,10 @@ var mayImport = map[string][]string{
 	"examples": {
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
-	"benchmarks/basebackup": {"recovery/basebackup", "pgconf/...", "internal/localpg"},
-	"benchmarks/walarchive": {"internal/localpg"}, // what it measures are programs
-	"examples/pgconf":       {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
+	"benchmarks/basebackup":      {"recovery/basebackup", "pgconf/...", "internal/localpg"},
+	"benchmarks/walarchive":      {"internal/localpg"}, // what it measures are programs
+	"walarchive/store/storetest": {"walarchive/...", "internal/waltest"},
+	"examples/pgconf":            {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
 }
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
@@ -104,7 +105,7 @@ var foreign = map[string][]string{
 	"walarchive/codec":           {"filippo.io/age", "github.com/klauspost/compress", "github.com/pierrec/lz4/v4"},
 	"walarchive/wal":             {},
 	"walarchive/store/dir":       {},
-	"walarchive/store/storetest": {"github.com/stretchr/testify"},
+	"walarchive/store/storetest": {"github.com/stretchr/testify", "filippo.io/age"},
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},
 	"internal/pgtest":            {"github.com/testcontainers/testcontainers-go", "github.com/stretchr/testify", "github.com/jackc/pgx/v5", "github.com/docker/", "github.com/moby/", "golang.org/x/sys", "github.com/containerd/errdefs"},
 	"gocd":                       {"github.com/aymanbagabas/go-udiff"},

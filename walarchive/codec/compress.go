@@ -2,6 +2,7 @@ package codec
 
 import (
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -9,10 +10,46 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
+// s2Block is less than a chunk for the sake of memory.
+const s2Block = 256 << 10
+
 // compressor appends the compressed form of src to dst, complete in itself: any number of them one after the other decode to all.
 type compressor func(dst, src []byte) ([]byte, error)
 
-// newCompressor returns nil for None.
+// buffer has room for a chunk, and for one that grows a little because it does not compress.
+type buffer [chunkSize + chunkSize/64]byte
+
+// What one file is done with serves the next: a resident process encodes many.
+var (
+	buffers     = sync.Pool{New: func() any { return new(buffer) }}
+	compressors sync.Map // of *sync.Pool, by Compression and Level
+)
+
+type setting struct {
+	compression Compression
+	level       int
+}
+
+// compress appends the compressed form of src to dst. None appends src itself.
+func (e Encoding) compress(dst, src []byte) ([]byte, error) {
+	if e.Compression == None {
+		return append(dst, src...), nil
+	}
+	found, _ := compressors.LoadOrStore(setting{e.Compression, e.Level}, new(sync.Pool))
+	pool := found.(*sync.Pool)
+	zip, ok := pool.Get().(*compressor)
+	if !ok {
+		made, err := newCompressor(e)
+		if err != nil {
+			return nil, err
+		}
+		zip = &made
+	}
+	defer pool.Put(zip)
+	return (*zip)(dst, src)
+}
+
+// newCompressor is not for None.
 func newCompressor(e Encoding) (compressor, error) {
 	level := e.Level
 	if level == 0 {
@@ -31,8 +68,8 @@ func newCompressor(e Encoding) (compressor, error) {
 	case Gzip:
 		w, err := gzip.NewWriterLevel(nil, level)
 		return whole(w), err
-	case S2:
-		options := []s2.WriterOption{s2.WriterConcurrency(1), s2.WriterBlockSize(chunkSize)}
+	default:
+		options := []s2.WriterOption{s2.WriterConcurrency(1), s2.WriterBlockSize(s2Block)}
 		switch level {
 		case 2:
 			options = append(options, s2.WriterBetterCompression())
@@ -41,7 +78,6 @@ func newCompressor(e Encoding) (compressor, error) {
 		}
 		return whole(s2.NewWriter(nil, options...)), nil
 	}
-	return nil, nil
 }
 
 func newLZ4(level int) (compressor, error) {
@@ -50,7 +86,7 @@ func newLZ4(level int) (compressor, error) {
 	if level > 0 {
 		speed = lz4.CompressionLevel(1 << (8 + level)) // Level1 is 1 << 9, Level2 is 1 << 10, and so on
 	}
-	err := w.Apply(lz4.BlockSizeOption(lz4.Block1Mb), lz4.ConcurrencyOption(1), lz4.CompressionLevelOption(speed))
+	err := w.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.ConcurrencyOption(1), lz4.CompressionLevelOption(speed))
 	return whole(w), err
 }
 

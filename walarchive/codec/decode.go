@@ -36,25 +36,22 @@ type Decoder struct {
 	encrypted bool
 
 	chunks chan chunk
-	free   chan []byte
 	stop   chan struct{}
 	ended  chan struct{} // the goroutine that decompresses has
 
 	sum      sum
 	maxSize  int64
 	rest     []byte // read next
-	used     []byte
+	used     *buffer
 	err      error
 	verified bool
 }
 
 type chunk struct {
 	bytes []byte
+	in    *buffer
 	err   error
 }
-
-// decodeChunk is how much is decompressed ahead; whole pages.
-const decodeChunk = 256 << 10
 
 // Decode starts to decode the object that r gives. Read returns io.EOF only after the whole object was compared with its record: the
 // object's own at its end, or else the one that o finds. If there is neither, as for a file that "cp" brought, it returns io.EOF at the end,
@@ -64,7 +61,7 @@ const decodeChunk = 256 << 10
 // as it is. The Decoder must be closed, and nothing else may use r before.
 func Decode(r io.Reader, o Options) (*Decoder, error) {
 	d := &Decoder{name: o.Name, maxSize: o.MaxSize, sum: newSum(), chunks: make(chan chunk, 1),
-		free: make(chan []byte, 3), stop: make(chan struct{}), ended: make(chan struct{})}
+		stop: make(chan struct{}), ended: make(chan struct{})}
 	if d.maxSize == 0 {
 		d.maxSize = 1 << 30
 	}
@@ -77,9 +74,6 @@ func Decode(r io.Reader, o Options) (*Decoder, error) {
 		if d.want, err = o.Record(); err != nil {
 			return nil, err
 		}
-	}
-	for range cap(d.free) {
-		d.free <- nil
 	}
 	go d.decompress(source, plain)
 	return d, nil
@@ -173,16 +167,8 @@ func (d *Decoder) decompress(source *sourceReader, plain io.Reader) {
 		defer z.Close()
 	}
 	for {
-		var b []byte
-		select {
-		case b = <-d.free:
-		case <-d.stop:
-			return
-		}
-		if b == nil {
-			b = make([]byte, decodeChunk)
-		}
-		n, err := fill(plain, b)
+		b := buffers.Get().(*buffer)
+		n, err := fill(plain, b[:chunkSize])
 		if err == io.EOF && d.tail != nil {
 			err = d.tail.end()
 		}
@@ -190,7 +176,7 @@ func (d *Decoder) decompress(source *sourceReader, plain io.Reader) {
 			err = source.explain(err)
 		}
 		select {
-		case d.chunks <- chunk{b[:n], err}:
+		case d.chunks <- chunk{b[:n], b, err}:
 		case <-d.stop:
 			return
 		}
@@ -247,14 +233,15 @@ func (d *Decoder) WriteTo(w io.Writer) (total int64, err error) {
 // advance takes the next chunk.
 func (d *Decoder) advance() {
 	if d.used != nil {
-		d.free <- d.used
+		buffers.Put(d.used)
+		d.used = nil
 	}
 	c, ok := <-d.chunks
 	if !ok {
 		d.err = errors.New("the decoder is closed")
 		return
 	}
-	d.used = c.bytes[:cap(c.bytes)]
+	d.used = c.in
 	d.sum.add(c.bytes)
 	d.rest, d.err = c.bytes, c.err
 	switch {

@@ -24,17 +24,15 @@ type Encoder struct {
 	sum      sum
 	finished bool            // the file's end, or an error, was read
 	order    chan chan block // in the order of the file
-	buffers  chan []byte     // for reuse
-	zips     chan compressor // for reuse
 	stop     chan struct{}
 	workers  sync.WaitGroup
 
 	// The rest is the reading side's.
 	started bool
 	todo    []part
-	part    []byte // of the first of todo, read next
-	used    []byte // the buffer that it is in
-	mib     []byte // a chunk of zeros, compressed
+	part    []byte  // of the first of todo, read next
+	used    *buffer // that it is in, or nil
+	mib     []byte  // a chunk of zeros, compressed
 	state   state
 	stored  int64 // bytes given out
 	crc     uint32
@@ -46,6 +44,7 @@ type Encoder struct {
 type block struct {
 	zeros int64
 	bytes []byte
+	in    *buffer
 	err   error
 }
 
@@ -53,6 +52,7 @@ type block struct {
 type part struct {
 	zeros int64
 	bytes []byte
+	in    *buffer
 }
 
 type state int
@@ -75,20 +75,13 @@ func Encode(name string, r io.Reader, e Encoding) (*Encoder, error) {
 	}
 	workers := min(2, runtime.GOMAXPROCS(0))
 	enc := &Encoder{name: name, encoding: e, src: r, sum: newSum(), order: make(chan chan block, workers),
-		buffers: make(chan []byte, 2*workers+2), zips: make(chan compressor, workers), stop: make(chan struct{})}
+		stop: make(chan struct{})}
 	enc.out = parts{enc}
 	if len(e.Recipients) > 0 {
 		var err error
 		if enc.out, err = age.EncryptReader(enc.out, e.Recipients...); err != nil {
 			return nil, fmt.Errorf("encrypt: %w", err)
 		}
-	}
-	for range workers {
-		zip, err := newCompressor(e)
-		if err != nil {
-			return nil, err
-		}
-		enc.zips <- zip
 	}
 	return enc, nil
 }
@@ -120,20 +113,21 @@ func (e *Encoder) Close() error {
 
 // work encodes chunk after chunk until the file or the Encoder ends.
 func (e *Encoder) work() {
-	zip := <-e.zips
-	defer func() { e.zips <- zip }()
-	in := e.buffer()
+	in := buffers.Get().(*buffer)
+	defer func() { buffers.Put(in) }()
 	for {
-		b, n, slot := e.next(in)
+		b, n, slot := e.next(in[:chunkSize])
 		if slot == nil {
 			return
 		}
 		switch {
 		case b.err != nil:
-		case zip == nil:
-			b.bytes, in = in[:n], e.buffer()
+		case e.encoding.Compression == None:
+			b.in, b.bytes = in, in[:n]
+			in = buffers.Get().(*buffer)
 		default:
-			b.bytes, b.err = zip(e.buffer()[:0], in[:n])
+			b.in = buffers.Get().(*buffer)
+			b.bytes, b.err = e.encoding.compress(b.in[:0], in[:n])
 		}
 		slot <- b
 	}
@@ -173,23 +167,13 @@ func (e *Encoder) next(in []byte) (b block, n int, slot chan block) {
 	}
 }
 
-// buffer returns a chunk's buffer that nobody uses.
-func (e *Encoder) buffer() []byte {
-	select {
-	case b := <-e.buffers:
-		return b[:chunkSize]
-	default:
-		return make([]byte, chunkSize, chunkSize+chunkSize/64) // what does not compress grows a little
-	}
-}
-
 // parts is the object before encryption.
 type parts struct{ *Encoder }
 
 func (e parts) Read(p []byte) (int, error) {
 	if !e.started {
 		e.started = true
-		for range cap(e.zips) {
+		for range cap(e.order) {
 			e.workers.Go(e.work)
 		}
 	}
@@ -209,10 +193,7 @@ func (e parts) Read(p []byte) (int, error) {
 // advance makes the next part ready, or finds out that there is none.
 func (e *Encoder) advance() error {
 	if e.used != nil {
-		select {
-		case e.buffers <- e.used:
-		default:
-		}
+		buffers.Put(e.used)
 		e.used = nil
 	}
 	for len(e.todo) == 0 {
@@ -237,9 +218,7 @@ func (e *Encoder) take() (err error) {
 		e.part, err = e.zeroPart(int(n))
 		return err
 	}
-	if e.part = next.bytes; cap(e.part) >= chunkSize {
-		e.used = e.part
-	}
+	e.part, e.used = next.bytes, next.in
 	e.todo = e.todo[1:]
 	return nil
 }
@@ -254,7 +233,7 @@ func (e *Encoder) plan() error {
 			return nil
 		}
 		b := <-slot
-		e.todo = append(e.todo, part{zeros: b.zeros}, part{bytes: b.bytes})
+		e.todo = append(e.todo, part{zeros: b.zeros}, part{bytes: b.bytes, in: b.in})
 		return b.err
 	case inTail:
 		e.state = inRecord
@@ -263,7 +242,7 @@ func (e *Encoder) plan() error {
 			e.todo = append(e.todo, part{zeros: e.record.Size - e.record.Data})
 			return nil
 		}
-		empty, err := e.compress(nil) // so that the first bytes tell the format
+		empty, err := e.encoding.compress(nil, nil) // so that the first bytes tell the format
 		if e.encoding.Compression == S2 {
 			empty = []byte(s2Magic) // its writer writes nothing for nothing
 		}
@@ -282,20 +261,14 @@ func (e *Encoder) plan() error {
 
 // zeroPart is n zeros, at most a chunk, as they stand in the object.
 func (e *Encoder) zeroPart(n int) (b []byte, err error) {
+	if e.encoding.Compression == None {
+		return zeros[:n], nil
+	}
 	if n < chunkSize {
-		return e.compress(zeros[:n])
+		return e.encoding.compress(nil, zeros[:n])
 	}
 	if e.mib == nil {
-		e.mib, err = e.compress(zeros[:])
+		e.mib, err = e.encoding.compress(nil, zeros[:])
 	}
 	return e.mib, err
-}
-
-func (e *Encoder) compress(src []byte) ([]byte, error) {
-	if e.encoding.Compression == None {
-		return src, nil
-	}
-	zip := <-e.zips // at the latest when a worker has ended
-	defer func() { e.zips <- zip }()
-	return zip(nil, src)
 }

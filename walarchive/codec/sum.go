@@ -9,7 +9,7 @@ import (
 
 const (
 	pageSize  = 8192
-	chunkSize = 1 << 20 // whole pages
+	chunkSize = 512 << 10 // whole pages
 )
 
 // zeros is for reading only.
@@ -58,10 +58,11 @@ func dataLen(chunk []byte) int {
 
 // Sum reads a file to its end and returns what it is.
 func Sum(name string, r io.Reader) (Record, error) {
-	s, chunk := newSum(), make([]byte, decodeChunk)
+	s, b := newSum(), buffers.Get().(*buffer)
+	defer buffers.Put(b)
 	for {
-		n, err := fill(r, chunk)
-		s.add(chunk[:n])
+		n, err := fill(r, b[:chunkSize])
+		s.add(b[:n])
 		if err == io.EOF {
 			return s.record(name), nil
 		}

@@ -26,6 +26,19 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) walarchive.Store { return open(t, t.TempDir()) })
 }
 
+func TestArchive(t *testing.T) {
+	storetest.Archive(t, func(t *testing.T) walarchive.Store { return open(t, t.TempDir()) })
+}
+
+func TestRace(t *testing.T) {
+	path := t.TempDir()
+	if memory, err := os.MkdirTemp("/dev/shm", "walarchive-test-"); err == nil { // where fsync costs nothing
+		path = memory
+		t.Cleanup(func() { os.RemoveAll(memory) })
+	}
+	storetest.Race(t, open(t, path), 1000)
+}
+
 func TestOpen_never_makes_the_directory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "archive")
 	_, err := dir.Open(path)
