@@ -17,7 +17,8 @@ import (
 // its copy.
 //
 // A segment or partial segment must have the cluster's segment size, a first page that names this cluster, this position, and this
-// timeline or an ancestor of it, and pages that follow each other: [*SizeError], [*wal.HeaderError], [*wal.MismatchError] or
+// timeline or an ancestor of it, and pages that follow each other up to the end, a switch, or the place where a history beside it says
+// that the timeline was left, as a standby with archive_mode=always archives it then: [*SizeError], [*wal.HeaderError], [*wal.MismatchError] or
 // [*wal.ChainError] otherwise. A timeline history must parse and a backup history must be about the backup in its name:
 // [*ContentError] or [*wal.SyntaxError]. Other names are refused with a [*wal.SyntaxError]. A file that changes while it is read is a
 // [*ChangedError].
@@ -146,7 +147,7 @@ func (s *source) begin(id Identity, f wal.FileName) error {
 	if err != nil {
 		return err
 	}
-	content, err := id.verified(f, s.File)
+	content, err := id.verifiedSource(f, s.File)
 	if err != nil {
 		return err
 	}

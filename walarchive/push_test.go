@@ -142,6 +142,32 @@ func TestPush_source_trouble(t *testing.T) {
 	require.Error(t, a.Push(t.Context(), folder))
 }
 
+// A standby with archive_mode=always that follows its upstream to another timeline archives the segment that it was receiving.
+func TestPush_end_of_timeline(t *testing.T) {
+	a, content := openArchive(t, t.TempDir(), ours), segment(t, ours, seg3, 1)
+	clear(content[40*8192:])
+	path := write(t, seg3, content)
+	var ends *wal.ChainError
+	require.ErrorAs(t, a.Push(t.Context(), path), &ends)
+	require.EqualValues(t, 40*8192, ends.Offset)
+
+	history := func(name, text string) {
+		t.Helper()
+		require.NoError(t, atomicfile.Write(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600))
+	}
+	start := wal.SegmentOf(1, ends.Want, ours.SegmentSize).Start(ours.SegmentSize)
+	history("00000002.history", fmt.Sprintf("1\t%v\tno recovery target specified\n", start+41*8192))
+	require.ErrorAs(t, a.Push(t.Context(), path), &ends, "WAL is missing before the timeline ends")
+	history("00000003.history", fmt.Sprintf("1\t%v\tno recovery target specified\n", start+39*8192+100))
+	require.NoError(t, a.Push(t.Context(), path))
+
+	dst := filepath.Join(t.TempDir(), "RECOVERYXLOG")
+	require.NoError(t, a.Fetch(t.Context(), seg3, dst))
+	got, err := os.ReadFile(dst)
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+}
+
 func TestPush_second_cluster_is_refused(t *testing.T) {
 	archive := t.TempDir()
 	require.NoError(t, openArchive(t, archive, ours).Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 1))))

@@ -5,14 +5,47 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
-// verified returns a reader of r's content that ends in an error instead of io.EOF if the content is not what
-// the name says for this cluster. What the first page can tell, it tells at once.
+// verified returns a reader of r's content, which comes out of a store, that ends in an error instead of io.EOF if the content is not
+// what the name says for this cluster. What the first page can tell, it tells at once. Whether WAL may end in a segment was judged when
+// the file came.
 func (id Identity) verified(f wal.FileName, r io.Reader) (io.Reader, error) {
+	return id.reader(f, r, wal.ChainConfig{Unfinished: true})
+}
+
+// verifiedSource is verified for a file in a folder of the server's: WAL must go on to the end of a segment, to a switch, or to where
+// a history beside it says that the timeline was left.
+func (id Identity) verifiedSource(f wal.FileName, file *os.File) (io.Reader, error) {
+	return id.reader(f, file, wal.ChainConfig{
+		Unfinished: f.Kind == wal.KindPartial, TimelineEnd: timelineEnd(filepath.Dir(file.Name()), f),
+	})
+}
+
+// timelineEnd is where the timeline of a segment was left, as the histories in a folder say; the first such place, and zero if none does.
+// The server has the histories of all timelines up to its own.
+func timelineEnd(dir string, f wal.FileName) wal.LSN {
+	var end wal.LSN
+	for tli := f.Timeline + 1; f.Kind == wal.KindSegment && tli > f.Timeline; tli++ {
+		b, err := os.ReadFile(filepath.Join(dir, tli.HistoryName()))
+		if err != nil {
+			break
+		}
+		h, err := wal.ParseHistory(tli, b)
+		if at, left := h.SwitchPoint(f.Timeline); err == nil && left && (end == 0 || at < end) {
+			end = at
+		}
+	}
+	return end
+}
+
+// reader checks what r reads. Segments are as c says, which it completes.
+func (id Identity) reader(f wal.FileName, r io.Reader, c wal.ChainConfig) (io.Reader, error) {
 	switch f.Kind {
 	case wal.KindHistory, wal.KindBackup:
 		b, err := readLimited(r)
@@ -25,10 +58,9 @@ func (id Identity) verified(f wal.FileName, r io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain := wal.NewChain(wal.ChainConfig{Segment: seg, SystemID: id.SystemID, SegmentSize: id.SegmentSize,
-		Unfinished: f.Kind == wal.KindPartial})
-	c := &chainReader{name: f.String(), chain: chain, r: r, want: int64(id.SegmentSize)}
-	return c, c.first()
+	c.Segment, c.SystemID, c.SegmentSize = seg, id.SystemID, id.SegmentSize
+	checked := &chainReader{name: f.String(), chain: wal.NewChain(c), r: r, want: int64(id.SegmentSize)}
+	return checked, checked.first()
 }
 
 func (id Identity) checkText(f wal.FileName, b []byte) error {
