@@ -210,7 +210,7 @@ func writeTemp(d *os.Root, name string, r io.Reader, prepare func(*os.File) erro
 func fill(f *os.File, r io.Reader, prepare func(*os.File) error) (n int64, err error) {
 	defer f.Close() // for the early returns; closing twice does no harm
 	err = do(StepWrite, func() (err error) {
-		n, err = io.Copy(f, r)
+		n, err = copyTo(f, r)
 		return err
 	})
 	if err != nil {

@@ -91,6 +91,17 @@ func TestPublish(t *testing.T) {
 	onlyFile(t, path)
 }
 
+// A large file goes to the disk while more of it comes.
+func TestPublish_large(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456789abc"), 2*ahead/13)
+	path := filepath.Join(t.TempDir(), "seg")
+	n, err := Publish(path, struct{ io.Reader }{bytes.NewReader(want)}, 0o600)
+	require.NoError(t, err)
+	require.Equal(t, int64(len(want)), n)
+	require.True(t, bytes.Equal(want, []byte(read(t, path))))
+	onlyFile(t, path)
+}
+
 func TestPublish_symlink_is_not_followed(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "seg")))
