@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"internal/localpg":    {},
 	"internal/pgserver":   {"internal/localpg", "internal/atomicfile"}, // for tests
 	"internal/powerloss":  {"internal/localpg"},                        // for tests
+	"internal/s3test":     {"internal/localpg"},                        // for tests
 	"internal/script":     {},
 	"internal/waltest":    {"walarchive/wal"},   // for tests
 	"internal/sshtest":    {"internal/localpg"}, // for tests
@@ -98,6 +99,7 @@ var foreign = map[string][]string{
 	"walarchive/archiver":        {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
+	"internal/s3test":            {"github.com/minio/minio-go/v7"},
 	"internal/script":            {"github.com/stretchr/testify"},
 	"internal/sshtest":           {"github.com/stretchr/testify", "golang.org/x/crypto"}, // for tests
 	"walarchive/store/sftp":      {"github.com/pkg/sftp", "golang.org/x/crypto"},
@@ -106,6 +108,8 @@ var foreign = map[string][]string{
 	"walarchive/wal":             {},
 	"walarchive/store/dir":       {},
 	"walarchive/store/storetest": {"github.com/stretchr/testify", "filippo.io/age"},
+	"walarchive/store/storetest": {"github.com/stretchr/testify"},
+	"walarchive/store/s3":        {"github.com/minio/minio-go/v7"},
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},
 	"internal/pgtest":            {"github.com/testcontainers/testcontainers-go", "github.com/stretchr/testify", "github.com/jackc/pgx/v5", "github.com/docker/", "github.com/moby/", "golang.org/x/sys", "github.com/containerd/errdefs"},
 	"gocd":                       {"github.com/aymanbagabas/go-udiff"},
