@@ -100,7 +100,7 @@ func (u *upload) whole(ctx context.Context, verdict func() (bool, error), conten
 		return u.settle(ctx, u.put(ctx, u.key, u.mark, content, body, exclusive))
 	})
 	if err == nil && !exclusive {
-		err = u.mine(ctx)
+		err = u.again(ctx, u.mine)
 	}
 	return err
 }
@@ -145,16 +145,24 @@ func crc32c(content []byte) string {
 	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.Checksum(content, castagnoli)))
 }
 
-// settle says what the outcome of a conditional request means. What has taken the name may be an earlier attempt whose answer got lost.
+// settle says what the outcome of a request to create means, by looking whose object is there, if any. It may be this one's although the
+// request failed, if only the answer got lost; and it may be another's although the server did not say so: some refuse a name that
+// is taken without waiting for the content, and then all that arrives is that the connection is gone.
 func (u *upload) settle(ctx context.Context, err error) error {
-	if !hasStatus(err, http.StatusPreconditionFailed) && !hasStatus(err, http.StatusConflict) {
+	taken := hasStatus(err, http.StatusPreconditionFailed) || hasStatus(err, http.StatusConflict)
+	if err == nil || !taken && !passing(err) {
 		return err
 	}
 	look := u.mine(ctx)
-	if hasStatus(look, http.StatusNotFound) {
+	switch {
+	case look == nil || errors.Is(look, fs.ErrExist):
+		return look
+	case taken && hasStatus(look, http.StatusNotFound):
 		return fmt.Errorf("another upload of the same name is under way, or its object is gone again: %w", errAgain)
+	case taken:
+		return look
 	}
-	return look
+	return err
 }
 
 // settleParts is settle for CompleteMultipartUpload, when the parts may be gone: used up by an earlier attempt, or because another upload
@@ -181,7 +189,7 @@ var errGone = fmt.Errorf("neither the upload nor an object is there: %w", errAga
 
 // mine returns nil if the object is of this upload, and fs.ErrExist if it is another's.
 func (u *upload) mine(ctx context.Context) error {
-	info, err := u.stat(ctx, u.name)
+	info, err := u.head(ctx, u.name)
 	if err == nil && info.UserMetadata[markHeader] != u.mark {
 		err = u.pathError("create", u.name, fs.ErrExist)
 	}
@@ -267,7 +275,7 @@ func (u *upload) parts(ctx context.Context, id string, buffer []byte, r io.Reade
 		return u.settleParts(ctx, u.complete(ctx, u.key, id, sent, exclusive))
 	})
 	if err == nil && !exclusive {
-		err = u.mine(ctx)
+		err = u.again(ctx, u.mine)
 	}
 	return err
 }

@@ -47,28 +47,31 @@ func TestFaults_that_pass(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		trouble s3test.Trouble
+		large   int
 	}{
-		{"503_slow_down", refuse(503, "SlowDown")},
-		{"500_internal_error", refuse(500, "InternalError")},
+		{"503_slow_down", refuse(503, "SlowDown"), part + 1000},
+		{"500_internal_error", refuse(500, "InternalError"), 2000},
 		{"502_without_words", func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 			http.Error(w, "bad gateway", http.StatusBadGateway)
-		}},
-		{"429", refuse(429, "TooManyRequests")},
-		{"409_conflict", refuse(409, "ConditionalRequestConflict")},
-		{"cut_connection", cut},
-		{"lost_answer", s3test.LoseAnswer},
-		{"torn_answer", tornAnswer},
-		{"silence", silence},
-		{"damaged_on_the_way", damagedOnTheWay},
+		}, 2000},
+		{"429", refuse(429, "TooManyRequests"), 2000},
+		{"409_conflict", refuse(409, "ConditionalRequestConflict"), part + 1000},
+		{"cut_connection", cut, part + 1000},
+		{"lost_answer", s3test.LoseAnswer, part + 1000},
+		{"torn_answer", tornAnswer, part + 1000},
+		{"silence", silence, 2000},
+		{"damaged_on_the_way", damagedOnTheWay, part + 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			bucket := server.Bucket(t)
 			endpoint := server.Proxy(t, everyOther(c.trouble))
-			s, small, large := open(t, endpoint, bucket), noise(1000), noise(part+1000)
-			if c.name == "silence" { // which must not be confused with being slow
-				s, large = open(t, endpoint, bucket, func(c *s3.Config) { c.Timeout = 500 * time.Millisecond }), noise(2000)
-			}
+			s := open(t, endpoint, bucket, func(config *s3.Config) {
+				if c.name == "silence" { // not so soon that being slow is taken for it
+					config.Timeout = time.Second
+				}
+			})
+			small, large := noise(1000), noise(c.large)
 			require.NoError(t, s.Create(t.Context(), "small", bytes.NewReader(small)))
 			require.NoError(t, s.Create(t.Context(), "large", bytes.NewReader(large)))
 			require.ErrorIs(t, s.Create(t.Context(), "small", strings.NewReader("other")), fs.ErrExist)
@@ -167,6 +170,24 @@ func TestCreate_lost_answer(t *testing.T) {
 		wantContent(t, direct, "other", []byte("theirs"))
 		noUploads(t, server, direct)
 	}
+}
+
+// TestCreate_taken_and_no_word_of_it: a server that refuses a taken name before it has read the content, and cuts the connection.
+func TestCreate_taken_and_no_word_of_it(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	bucket := server.Bucket(t)
+	require.NoError(t, open(t, server.Endpoint, bucket).Create(t.Context(), "a", strings.NewReader("theirs")))
+	var puts atomic.Int32
+	s := open(t, server.Proxy(t, func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		if put(r) {
+			puts.Add(1)
+			s3test.Cut(w)
+		}
+		next(w, r)
+	}), bucket)
+	require.ErrorIs(t, s.Create(t.Context(), "a", bytes.NewReader(noise(1<<20))), fs.ErrExist)
+	require.EqualValues(t, 1, puts.Load(), "one look is cheaper than sending all again")
 }
 
 // TestCreate_upload_that_vanished: the server gives the parts up. That is an error, and no object.

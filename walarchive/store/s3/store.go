@@ -296,10 +296,16 @@ func (s *Store) details(ctx context.Context, name string) (walarchive.Details, e
 	return walarchive.Details{}, err
 }
 
+// stat asks for what is known of an object.
 func (s *Store) stat(ctx context.Context, name string) (info minio.ObjectInfo, err error) {
 	err = s.again(ctx, func(ctx context.Context) (err error) {
-		info, err = s.client.StatObject(ctx, s.config.Bucket, s.key(name), minio.StatObjectOptions{ServerSideEncryption: s.sseRead()})
+		info, err = s.head(ctx, name)
 		return err
 	})
 	return info, err
+}
+
+// head is one attempt of stat.
+func (s *Store) head(ctx context.Context, name string) (minio.ObjectInfo, error) {
+	return s.client.StatObject(ctx, s.config.Bucket, s.key(name), minio.StatObjectOptions{ServerSideEncryption: s.sseRead()})
 }
