@@ -108,7 +108,6 @@ var foreign = map[string][]string{
 	"walarchive/wal":             {},
 	"walarchive/store/dir":       {},
 	"walarchive/store/storetest": {"github.com/stretchr/testify", "filippo.io/age"},
-	"walarchive/store/storetest": {"github.com/stretchr/testify"},
 	"walarchive/store/s3":        {"github.com/minio/minio-go/v7"},
 	"topology/host/hosttest":     {"github.com/stretchr/testify"},
 	"internal/pgtest":            {"github.com/testcontainers/testcontainers-go", "github.com/stretchr/testify", "github.com/jackc/pgx/v5", "github.com/docker/", "github.com/moby/", "golang.org/x/sys", "github.com/containerd/errdefs"},
