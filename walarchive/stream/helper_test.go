@@ -86,7 +86,7 @@ func (a *folderArchive) Push(_ context.Context, path string) error {
 
 func (a *folderArchive) put(name string, content []byte) error {
 	tmp := filepath.Join(a.dir, "."+name)
-	if err := os.WriteFile(tmp, content, 0o600); err != nil {
+	if err := os.WriteFile(tmp, content, 0o644); err != nil {
 		return err
 	}
 	return os.Rename(tmp, filepath.Join(a.dir, name))
@@ -207,7 +207,7 @@ func (r *running) failure() error {
 	case err := <-r.done:
 		r.done <- err
 		return err
-	case <-time.After(time.Minute):
+	case <-time.After(20*time.Second):
 		require.Fail(r.t, "the receiver did not end")
 		return nil
 	}

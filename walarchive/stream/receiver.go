@@ -74,7 +74,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	defer dir.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	x := &run{Receiver: r, cancel: cancel}
+	x := &run{Receiver: r, cancel: cancel, makeSlot: r.cfg.CreateSlot}
 	err = x.loop(ctx)
 	if fail := x.finish(ctx, err == nil); !errors.Is(err, fail) {
 		err = errors.Join(err, fail)
@@ -107,6 +107,7 @@ type run struct {
 	up       *uploader // nil without an archive
 	at       place     // received up to here; zero: to be found out
 	skip     bool      // there is a gap at that place, and it is accepted
+	makeSlot bool      // before the next stream
 	quit     chan struct{}
 	workers  sync.WaitGroup
 	syncFail error // of the worker that syncs
@@ -190,10 +191,13 @@ func (x *run) prepare(ctx context.Context, s *server) error {
 	if x.st.segSize != s.segSize || x.st.system != s.system {
 		return &ForeignServerError{Want: x.st.system, Got: s.system}
 	}
-	if x.cfg.CreateSlot {
-		if made, err := s.createSlot(ctx, x.cfg.Slot); err != nil {
+	if x.makeSlot {
+		made, err := s.createSlot(ctx, x.cfg.Slot)
+		if err != nil {
 			return err
-		} else if made {
+		}
+		x.makeSlot = false
+		if made {
 			x.cfg.Logger.InfoContext(ctx, "created replication slot", "slot", x.cfg.Slot)
 		}
 	}
@@ -305,15 +309,20 @@ func (x *run) goOn(ctx context.Context, s *server) error {
 	return nil
 }
 
-// refused understands why the server does not stream.
+// refused understands why the server does not stream, or not any more.
 func (x *run) refused(ctx context.Context, err error) error {
 	switch code(err) {
 	case codeUndefinedFile:
 		return x.gap(ctx, &GapError{Timeline: x.at.tli, From: x.at.lsn, Err: err})
-	case codeUndefinedObject, codeNotReady:
+	case codeUndefinedObject:
+		if x.makeSlot = x.cfg.CreateSlot; x.makeSlot { // a server that took over has none
+			return err
+		}
+		return &SlotError{Slot: x.cfg.Slot, Err: err}
+	case codeNotReady:
 		return &SlotError{Slot: x.cfg.Slot, Err: err}
 	}
-	return fmt.Errorf("start streaming at %v on timeline %d: %w", x.at.lsn, x.at.tli, err)
+	return fmt.Errorf("stream from %v on timeline %d: %w", x.at.lsn, x.at.tli, err)
 }
 
 // gap writes down that WAL is missing, and lets the next session begin where the server can if that is wanted.

@@ -62,8 +62,17 @@ func withServer(ctx context.Context, source conninfo.Info, slot string, do func(
 	return do(s)
 }
 
+// withReadSlot is the first major with READ_REPLICATION_SLOT.
+const withReadSlot = 15
+
 // createSlot reports whether it made the slot.
 func (s *server) createSlot(ctx context.Context, slot string) (bool, error) {
+	if s.major >= withReadSlot { // so that its log stays clean
+		row, err := s.row(ctx, "READ_REPLICATION_SLOT "+slot)
+		if err == nil && row[0] != "" {
+			return false, nil
+		}
+	}
 	_, err := s.pg.Exec(ctx, "CREATE_REPLICATION_SLOT "+slot+" PHYSICAL RESERVE_WAL").ReadAll()
 	switch {
 	case err == nil:
@@ -76,8 +85,7 @@ func (s *server) createSlot(ctx context.Context, slot string) (bool, error) {
 
 // slotStart asks from where on the server keeps WAL for a slot. Zero: nowhere.
 func (s *server) slotStart(ctx context.Context, source conninfo.Info, slot string) (place, error) {
-	const withCommand = 15 // the first with READ_REPLICATION_SLOT
-	if s.major < withCommand {
+	if s.major < withReadSlot {
 		lsn, err := slotStartSQL(ctx, source, slot)
 		return place{s.timelineOf(lsn), lsn}, err
 	}

@@ -35,10 +35,11 @@ type staging struct {
 	wake    chan struct{} // something can be synced
 
 	mu      sync.Mutex
-	room    *sync.Cond     // something was synced, or closed is set
-	open    []*segmentFile // not durable in whole, oldest first; the last may be the current one
-	current *segmentFile   // being written
-	flushed place          // durable up to here
+	room    *sync.Cond            // something was synced, or closed is set
+	open    []*segmentFile        // not durable in whole, oldest first; the last may be the current one
+	current *segmentFile          // being written
+	flushed place                 // durable up to here
+	left    map[wal.Segment]int64 // bytes of segments that were left
 	closed  bool
 }
 
@@ -55,7 +56,7 @@ type segmentFile struct {
 }
 
 func openStaging(dir string, segSize uint32, system wal.SystemID) *staging {
-	s := &staging{dir: dir, segSize: segSize, system: system, wake: make(chan struct{}, 1)}
+	s := &staging{dir: dir, segSize: segSize, system: system, wake: make(chan struct{}, 1), left: map[wal.Segment]int64{}}
 	s.room = sync.NewCond(&s.mu)
 	return s
 }
@@ -316,6 +317,7 @@ func (s *staging) leave() {
 	defer s.mu.Unlock()
 	if s.current != nil {
 		s.current.leave = true
+		s.left[s.current.seg] = max(s.current.written, s.current.old)
 		s.current = nil
 		s.kick()
 	}
@@ -412,6 +414,22 @@ func (s *staging) busy(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(s.open, func(c *segmentFile) bool { return c.name == strings.TrimSuffix(name, partialSuffix) })
+}
+
+// received returns how much of a segment that was left is there: what this run received, or else up to the last byte that is not zero, which may be
+// a little less.
+func (s *staging) received(seg wal.Segment, f *os.File) (int64, error) {
+	s.mu.Lock()
+	n, known := s.left[seg]
+	s.mu.Unlock()
+	if known {
+		return n, nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return lastByte(f, info.Size())
 }
 
 // beginning returns the segment that is being received and how much of it is durable.

@@ -153,11 +153,7 @@ func (u *uploader) rest(ctx context.Context, s staged) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	upto, err := lastByte(f, info.Size())
+	upto, err := u.st.received(s.seg, f)
 	if err != nil || upto == 0 {
 		return 0, err
 	}
