@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"walarchive/catalog":  {"walarchive/wal"},
 	"walarchive/archiver": {"walarchive/wal"},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
-	"walarchive/stream":   {"walarchive/wal", "pgconf/...", "internal/atomicfile"},
+	"walarchive/stream":   {"walarchive", "walarchive/wal", "pgconf/...", "internal/atomicfile"},
 	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
 	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "walarchive/wal", "internal/atomicfile"},
 	"recovery/command":    {"pgconf"},

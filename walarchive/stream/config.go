@@ -9,21 +9,26 @@ import (
 	"time"
 
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
+	"github.com/understudy-ha/understudy/walarchive"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
-// Archive is where received WAL goes. Its methods are called by one goroutine at a time.
+// Archive is where received WAL goes. [*walarchive.Archive] is one. Its methods are called by one goroutine at a time.
 type Archive interface {
 	// Push archives the file at path under its own name, a segment or a timeline history, and returns nil only when no crash can
 	// undo that. The same name with the same content is success, with other content an error.
 	Push(ctx context.Context, path string) error
 
-	// PushReceived stores the beginning of a segment that is still being received, of upto bytes, in the place of a shorter one.
+	// PushReceived stores the beginning of a segment that is still being received, of upto bytes, in the place of shorter ones. A longer one
+	// stays. r is an io.ReaderAt, too.
 	PushReceived(ctx context.Context, segment string, upto uint32, r io.Reader) error
 
-	// Names returns the names of the archived files. It fails if it cannot tell: an archive that is out of reach is not empty.
+	// Names returns the names of the archived files. It fails if it cannot tell: an archive that is out of reach is not empty. One that
+	// nothing was ever pushed to may match [walarchive.ErrNoMarker].
 	Names(ctx context.Context) ([]string, error)
 }
+
+var _ Archive = (*walarchive.Archive)(nil)
 
 // Config says what a [Receiver] receives, from where, and what it does with it.
 type Config struct {

@@ -207,7 +207,7 @@ func (r *running) failure() error {
 	case err := <-r.done:
 		r.done <- err
 		return err
-	case <-time.After(20*time.Second):
+	case <-time.After(20 * time.Second):
 		require.Fail(r.t, "the receiver did not end")
 		return nil
 	}
@@ -232,7 +232,7 @@ func (r *running) until(what string, ok func(stream.Status) bool) {
 // keep makes a server keep WAL, whatever its major.
 func keep(w *pgserver.World) []string {
 	if w.Major < 13 {
-		return []string{"-c", "wal_keep_segments=200"}
+		return []string{"-c", "wal_keep_segments=2000"}
 	}
 	return []string{"-c", "wal_keep_size=2GB"}
 }

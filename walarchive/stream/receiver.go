@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/understudy-ha/understudy/walarchive"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
@@ -266,7 +267,7 @@ func (x *run) beginAt(ctx context.Context, at place, from string) error {
 func (x *run) beginning(ctx context.Context, s *server) (at place, from string, err error) {
 	if x.cfg.Archive != nil {
 		names, err := x.cfg.Archive.Names(ctx)
-		if err != nil {
+		if err != nil && !errors.Is(err, walarchive.ErrNoMarker) { // without one, nothing was ever archived
 			return place{}, "", fmt.Errorf("look where the archive ends: %w", err)
 		}
 		if at, found := archiveEnd(names, s.segSize); found {
@@ -296,6 +297,7 @@ func (x *run) goOn(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
+	x.st.relay = !primary
 	facts := source{timeline: s.timeline, position: s.position, primary: primary, history: s.history}
 	next, err := follow(x.at, x.st.end(x.at.lsn), x.st.wholeRecordAt, facts, s.segSize)
 	if err != nil {

@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ type staging struct {
 	dir     string
 	segSize uint32
 	system  wal.SystemID
+	relay   bool          // what is written now comes from a standby
 	wake    chan struct{} // something can be synced
 
 	mu      sync.Mutex
@@ -39,7 +41,7 @@ type staging struct {
 	open    []*segmentFile        // not durable in whole, oldest first; the last may be the current one
 	current *segmentFile          // being written
 	flushed place                 // durable up to here
-	left    map[wal.Segment]int64 // bytes of segments that were left
+	left    map[wal.Segment]int64 // partial segments of which no more will come: bytes, or -1 if that is not known
 	closed  bool
 }
 
@@ -48,6 +50,7 @@ type segmentFile struct {
 	seg     wal.Segment
 	name    string // of the segment
 	f       *os.File
+	relayed bool  // some of it came from a standby
 	new     bool  // its directory entry may not be durable
 	old     int64 // bytes that it held when it was opened, up to the last that is not zero
 	written int64 // bytes
@@ -116,26 +119,50 @@ func compareStaged(a, b staged) int {
 // inspect looks at what an earlier run left: whether it can be the server's, and where it ends. Without a segment there, found is
 // false. A partial segment is received again from its beginning, as servers do it: the bytes that are there are
 // compared, so that they need not be trusted, and whatever a crash left of them costs nothing but the transfer. A server that has some of
-// a segment has all of it, so nothing gets out of reach.
+// a segment has all of it, so nothing gets out of reach. There may be several, as a segment is begun before the last one is durable.
 func (s *staging) inspect() (at place, found bool, err error) {
 	segments, _, err := s.list()
+	if err != nil || len(segments) == 0 {
+		return place{}, false, err
+	}
+	last := segments[len(segments)-1]
+	history, err := s.history(last.seg.Timeline)
 	if err != nil {
 		return place{}, false, err
 	}
-	for _, st := range segments {
+	at = place{last.seg.Timeline, last.seg.Start(s.segSize) + wal.LSN(s.segSize)}
+	for i, st := range segments {
 		if err := s.check(st); err != nil {
 			return place{}, false, err
 		}
-	}
-	if len(segments) == 0 {
-		return place{}, false, nil
-	}
-	last := segments[len(segments)-1]
-	at = place{last.seg.Timeline, last.seg.Start(s.segSize)}
-	if !last.partial {
-		at.lsn += wal.LSN(s.segSize)
+		switch {
+		case !st.partial || found:
+		case s.hasEnded(st, history) || i+1 < len(segments) && segments[i+1].seg == st.seg:
+			s.left[st.seg] = -1
+		default:
+			at, found = place{st.seg.Timeline, st.seg.Start(s.segSize)}, true
+		}
 	}
 	return at, true, nil
+}
+
+// history is the one of a timeline that is there. Without one, nothing is known of other timelines.
+func (s *staging) history(tli wal.Timeline) (wal.History, error) {
+	b, err := os.ReadFile(s.path(tli.HistoryName()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return wal.History{Timeline: tli}, nil
+	}
+	if err != nil {
+		return wal.History{}, err
+	}
+	return wal.ParseHistory(tli, b)
+}
+
+// hasEnded reports whether a timeline was left in a segment.
+func (s *staging) hasEnded(st staged, history wal.History) bool {
+	left, ended := history.SwitchPoint(st.seg.Timeline)
+	start := st.seg.Start(s.segSize)
+	return ended && left >= start && left < start+wal.LSN(s.segSize)
 }
 
 // check compares the size and the first page header of a staged file with the server.
@@ -176,8 +203,14 @@ func (s *staging) write(at place, p []byte) error {
 			return err
 		}
 		n := min(len(p), int(int64(s.segSize)-cur.written))
-		if err := cur.write(p[:n]); err != nil {
+		if err := s.writeTo(cur, p[:n]); err != nil {
 			return err
+		}
+		cur.relayed = cur.relayed || s.relay
+		if cur.relayed && cur.written+int64(n) == int64(s.segSize) {
+			if err := s.settle(cur); err != nil {
+				return err
+			}
 		}
 		s.wrote(cur, n)
 		at.lsn += wal.LSN(n) //nolint:gosec // positive
@@ -265,31 +298,71 @@ func lastByte(f *os.File, size int64) (int64, error) {
 	return 0, nil
 }
 
-// write appends to what was received. What an earlier run received must be the same: a crash may have left zeros in its place, but
+// writeTo appends to what was received. What an earlier run received must be the same: a crash may have left zeros in its place, but
 // no other bytes.
-func (c *segmentFile) write(p []byte) error {
+func (s *staging) writeTo(c *segmentFile, p []byte) error {
 	if c.written < c.old {
 		have := make([]byte, min(int64(len(p)), c.old-c.written))
 		if _, err := c.f.ReadAt(have, c.written); err != nil {
 			return err
 		}
 		for i, b := range have {
-			if b != 0 && b != p[i] {
-				lsn := c.seg.Start(uint32(c.size())) + wal.LSN(c.written) + wal.LSN(i) //nolint:gosec // positive
-				return &DivergedError{File: c.name + partialSuffix, LSN: lsn}
+			if b == 0 || b == p[i] {
+				continue
 			}
+			if err := s.mayDiffer(c, c.written+int64(i)); err != nil {
+				return err
+			}
+			c.old = 0
+			break
 		}
 	}
 	_, err := c.f.WriteAt(p, c.written)
 	return err
 }
 
-func (c *segmentFile) size() int64 {
-	info, err := c.f.Stat()
+// mayDiffer returns a [*DivergedError] unless what the file held at an offset was no WAL but old bytes of a relayed segment.
+func (s *staging) mayDiffer(c *segmentFile, offset int64) error {
+	chain, err := s.chain(c, c.old)
 	if err != nil {
-		return 0
+		return err
 	}
-	return info.Size()
+	if offset >= chain.ValidEnd() && chain.ValidEnd() > 0 {
+		return nil
+	}
+	return &DivergedError{File: c.name + partialSuffix, LSN: c.seg.Start(s.segSize) + wal.LSN(offset)} //nolint:gosec // positive
+}
+
+// chain looks at the pages of a file's first n bytes.
+func (s *staging) chain(c *segmentFile, n int64) (*wal.Chain, error) {
+	chain := wal.NewChain(wal.ChainConfig{Segment: c.seg, SystemID: s.system, SegmentSize: s.segSize, Unfinished: n < int64(s.segSize)})
+	_, err := io.Copy(chain, struct{ io.Reader }{io.NewSectionReader(c.f, 0, n)})
+	if err == nil {
+		err = chain.End()
+	}
+	if errors.As(err, new(*wal.ChainError)) || errors.As(err, new(*wal.HeaderError)) || errors.As(err, new(*wal.MismatchError)) {
+		return chain, nil // what it says of the end is what is asked for
+	}
+	return chain, err
+}
+
+// settle clears what a relayed segment holds behind the end of its WAL. A standby that replayed a switch sends the rest of the segment before it
+// has received that itself, so what its file held before goes out; the primary has zeros there (11+), and archives them.
+func (s *staging) settle(c *segmentFile) error {
+	chain, err := s.chain(c, int64(s.segSize))
+	if err != nil {
+		return err
+	}
+	if chain.End() != nil || chain.ValidEnd() >= chain.DataEnd() {
+		return nil
+	}
+	zeros := make([]byte, 64<<10)
+	for at := chain.ValidEnd(); at < int64(s.segSize); at += int64(len(zeros)) {
+		if _, err := c.f.WriteAt(zeros[:min(int64(len(zeros)), int64(s.segSize)-at)], at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // end is the position behind all that the current segment holds, from this run or an earlier one; without one it is at.
@@ -416,13 +489,13 @@ func (s *staging) busy(name string) bool {
 	return slices.ContainsFunc(s.open, func(c *segmentFile) bool { return c.name == strings.TrimSuffix(name, partialSuffix) })
 }
 
-// received returns how much of a segment that was left is there: what this run received, or else up to the last byte that is not zero, which may be
-// a little less.
+// received returns how much there is of a segment that was left. What an earlier run left is counted up to the last
+// byte that is not zero, which may be a little less.
 func (s *staging) received(seg wal.Segment, f *os.File) (int64, error) {
 	s.mu.Lock()
-	n, known := s.left[seg]
+	n := s.left[seg]
 	s.mu.Unlock()
-	if known {
+	if n >= 0 {
 		return n, nil
 	}
 	info, err := f.Stat()
@@ -430,6 +503,14 @@ func (s *staging) received(seg wal.Segment, f *os.File) (int64, error) {
 		return 0, err
 	}
 	return lastByte(f, info.Size())
+}
+
+// isLeft reports whether no more will come of a partial segment.
+func (s *staging) isLeft(seg wal.Segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, left := s.left[seg]
+	return left
 }
 
 // beginning returns the segment that is being received and how much of it is durable.
@@ -440,6 +521,12 @@ func (s *staging) beginning() (seg wal.Segment, upto int64) {
 		return wal.Segment{}, 0
 	}
 	return s.current.seg, s.current.synced
+}
+
+// receiving returns the segment that is being received.
+func (s *staging) receiving() wal.Segment {
+	seg, _ := s.beginning()
+	return seg
 }
 
 // stop lets nobody wait any more.

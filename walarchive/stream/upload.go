@@ -97,14 +97,13 @@ func (u *uploader) pass(ctx context.Context, last bool) error {
 		}
 	}
 	for i, s := range segments {
-		newest := i == len(segments)-1
-		if newest && s.partial {
+		if s.seg == u.st.receiving() {
 			break
 		}
-		if u.st.busy(s.name) {
-			return nil // it is not durable yet
+		if u.st.busy(s.name) || s.partial && !u.st.isLeft(s.seg) {
+			return nil // it is not durable yet, or to be received again
 		}
-		if err := u.segment(ctx, s, newest); err != nil {
+		if err := u.segment(ctx, s, i == len(segments)-1); err != nil {
 			return err
 		}
 	}
