@@ -187,7 +187,10 @@ func start(t testing.TB, cfg stream.Config) *running {
 	ctx, cancel := context.WithCancel(t.Context())
 	run := &running{Receiver: r, t: t, stop: cancel, done: make(chan error, 1)}
 	go func() { run.done <- r.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-run.done })
+	t.Cleanup(func() {
+		cancel()
+		run.done <- <-run.done // so that it can be asked again
+	})
 	return run
 }
 

@@ -45,7 +45,7 @@ func (x *run) receive(ctx context.Context, link *stream) error {
 		case *pgproto3.CopyDone:
 			return x.endOfTimeline(link)
 		case *pgproto3.ErrorResponse:
-			return x.refused(ctx, pgconn.ErrorResponseToPgError(msg)) // a removed segment is noticed here only
+			return x.refused(pgconn.ErrorResponseToPgError(msg)) // a removed segment is noticed here only
 		case *pgproto3.CommandComplete: // a server that shuts down says so and goes
 			err = fmt.Errorf("the server ended the stream: %w", ErrConnectionLost)
 		case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:

@@ -55,9 +55,9 @@ func (r *Receiver) update(change func(*Status)) {
 	change(&r.status)
 }
 
-// problem tells of a failure that is tried again.
-func (r *Receiver) problem(ctx context.Context, what string, err error) {
-	r.cfg.Logger.WarnContext(ctx, what, "error", err)
+// problem tells of a failure of something that is tried again.
+func (r *Receiver) problem(ctx context.Context, of string, err error) {
+	r.cfg.Logger.WarnContext(ctx, "trying again", "what", of, "error", err)
 	if r.cfg.OnProblem != nil {
 		r.cfg.OnProblem(err)
 	}
@@ -134,7 +134,7 @@ func (x *run) loop(ctx context.Context) error {
 		case permanent(err) && !x.skip:
 			return err
 		case !errors.Is(err, errTimelineEnded):
-			x.problem(ctx, "receiving interrupted", err)
+			x.problem(ctx, "receiving", err)
 		}
 		if x.at != before {
 			pause = x.cfg.RetryEvery / 10
@@ -173,7 +173,7 @@ func (x *run) session(ctx context.Context) error {
 	}
 	link, err := s.start(ctx, x.cfg.Slot, x.at)
 	if err != nil {
-		return x.refused(ctx, err)
+		return x.refused(err)
 	}
 	x.cfg.Logger.InfoContext(ctx, "receiving", "timeline", x.at.tli, "lsn", x.at.lsn, "server_timeline", s.timeline)
 	return x.receive(ctx, link)
@@ -312,10 +312,10 @@ func (x *run) goOn(ctx context.Context, s *server) error {
 }
 
 // refused understands why the server does not stream, or not any more.
-func (x *run) refused(ctx context.Context, err error) error {
+func (x *run) refused(err error) error {
 	switch code(err) {
 	case codeUndefinedFile:
-		return x.gap(ctx, &GapError{Timeline: x.at.tli, From: x.at.lsn, Err: err})
+		return x.gap(&GapError{Timeline: x.at.tli, From: x.at.lsn, Err: err})
 	case codeUndefinedObject:
 		if x.makeSlot = x.cfg.CreateSlot; x.makeSlot { // a server that took over has none
 			return err
@@ -328,7 +328,7 @@ func (x *run) refused(ctx context.Context, err error) error {
 }
 
 // gap writes down that WAL is missing, and lets the next session begin where the server can if that is wanted.
-func (x *run) gap(ctx context.Context, gap *GapError) error {
+func (x *run) gap(gap *GapError) error {
 	if err := x.journal("gap from %v on timeline %d on: %v", gap.From, gap.Timeline, gap.Err); err != nil {
 		return errors.Join(gap, err)
 	}

@@ -37,7 +37,7 @@ func TestReceive(t *testing.T) {
 		primary.Exec("insert into a select * from a", "select pg_switch_wal()")
 		upTo(t, cfg, lsn(t, primary))
 		require.GreaterOrEqual(t, same(t, primary, archive.dir, 1, first, lsn(t, primary), mib16), 3)
-		require.Equal(t, "f", primary.Ask("select active::text::char from pg_replication_slots"))
+		require.Equal(t, "false", primary.Ask("select active from pg_replication_slots"))
 
 		// A new staging directory goes on where the archive ends.
 		primary.Exec("insert into b values (2)")
@@ -98,11 +98,11 @@ func TestSegmentSizes(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	pgserver.Each(t, func(t *testing.T, w *pgserver.World) {
 		primary := w.Initdb("primary")
-		args := append(keep(w), "-c", "wal_sender_timeout=2s")
+		args := append(keep(w), "-c", "wal_sender_timeout=1s")
 		primary.Up(args...)
 		archive := newFolder(t)
 		cfg := config(t, primary, archive)
-		cfg.Slot, cfg.CreateSlot, cfg.StatusEvery, cfg.ServerTimeout = "receiver", true, 500*time.Millisecond, 3*time.Second
+		cfg.Slot, cfg.CreateSlot, cfg.StatusEvery, cfg.ServerTimeout = "receiver", true, 200*time.Millisecond, 1500*time.Millisecond
 		problems := make(chan error, 1000)
 		cfg.OnProblem = func(err error) { problems <- err }
 		first := lsn(t, primary)
@@ -136,7 +136,7 @@ func TestTrouble(t *testing.T) {
 
 		// Idle for longer than both timeouts, the connection stays. After that the walsender is stopped: it is given up.
 		pid := primary.Ask("select pid from pg_stat_replication")
-		time.Sleep(3500 * time.Millisecond) // the point is that nothing happens
+		time.Sleep(2 * time.Second) // the point is that nothing happens
 		require.Equal(t, pid, primary.Ask("select pid from pg_stat_replication"))
 		var id int
 		_, err := fmt.Sscan(pid, &id)
@@ -148,7 +148,7 @@ func TestTrouble(t *testing.T) {
 		r.until("once more", at(lsn(t, primary)))
 		r.end()
 		same(t, primary, archive.dir, 1, first, lsn(t, primary), mib16)
-		require.Equal(t, "t", primary.Ask("select not bool_or(active)::text::char from pg_replication_slots"))
+		require.Equal(t, "false", primary.Ask("select active from pg_replication_slots"))
 		lost := false
 		for len(problems) > 0 {
 			lost = errors.Is(<-problems, stream.ErrConnectionLost) || lost

@@ -93,7 +93,7 @@ func (s *staging) list() (segments []staged, histories []string, err error) {
 			segments = append(segments, staged{seg, e.Name(), f.Kind == wal.KindPartial})
 		}
 	}
-	slices.SortFunc(segments, func(a, b staged) int { return compareStaged(a, b) })
+	slices.SortFunc(segments, compareStaged)
 	slices.Sort(histories)
 	return segments, histories, nil
 }
@@ -181,12 +181,12 @@ func (s *staging) check(st staged) error {
 	}
 	var head [wal.SegmentHeaderSize]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil {
-		return nil //nolint:nilerr // an empty file, as a crash leaves it, says nothing
+		return nil // an empty file, as a crash leaves it, says nothing
 	}
 	h, err := wal.ParseSegmentHeader(head[:])
 	switch {
 	case err != nil && st.partial:
-		return nil //nolint:nilerr // it is received again, and compared then
+		return nil // it is received again, and compared then
 	case err != nil:
 		return &stagingError{fmt.Errorf("%s: %w", st.name, err)}
 	case h.SystemID != s.system:
@@ -353,7 +353,8 @@ func (s *staging) settle(c *segmentFile) error {
 	if err != nil {
 		return err
 	}
-	if chain.End() != nil || chain.ValidEnd() >= chain.DataEnd() {
+	damaged := chain.End() != nil // that is for the archive to refuse
+	if damaged || chain.ValidEnd() >= chain.DataEnd() {
 		return nil
 	}
 	zeros := make([]byte, 64<<10)

@@ -226,7 +226,8 @@ func TestStaging_again(t *testing.T) {
 		if len(have) > 0 {
 			require.Greater(t, s.end(at1), at1+400_000)
 		}
-		return s, s.write(at, want)
+		err = s.write(at, want)
+		return s, err
 	}
 	for _, have := range [][]byte{torn, {}} {
 		s, err := run(have)
@@ -263,6 +264,18 @@ func TestStaging_relayed(t *testing.T) {
 	b, err := os.ReadFile(s.path(name1))
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(want, b))
+
+	// Damage is not taken for old bytes: the archive is to refuse it.
+	damaged := waltest.Segment(system, mib, name1, mib, 1)
+	copy(damaged[400_000:], old[400_000:])
+	s = stagedIn(t, "", nil)
+	s.relay = true
+	require.NoError(t, s.write(place{1, at1}, damaged))
+	_, err = s.sync()
+	require.NoError(t, err)
+	b, err = os.ReadFile(s.path(name1))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(damaged, b))
 
 	// Sent by a primary, it stays: the archive decides. And it may differ the next time.
 	s = stagedIn(t, name1+".partial", sent)

@@ -55,7 +55,7 @@ func (u *uploader) run(ctx context.Context) {
 		case ctx.Err() != nil, err == nil && last:
 			return
 		case err != nil:
-			u.problem(ctx, "archiving failed", err)
+			u.problem(ctx, "archiving", err)
 			if !wait(ctx, pause) {
 				return
 			}
