@@ -3,36 +3,66 @@
 //
 //	store, err := dir.Open("/mnt/backup/archive")
 //	...
-//	a, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: store}}, Identity: id}) // id from global/pg_control
+//	a, err := walarchive.New(walarchive.Config{
+//		Targets:  []walarchive.Target{{Store: store, Encoding: codec.Encoding{Compression: codec.Zstd}}},
+//		Identity: id, // from global/pg_control
+//	})
 //	...
 //	err = a.Push(ctx, "pg_wal/000000010000000000000003")
 //
 // # What it promises
 //
 // A push that returned nil survives a crash a microsecond later. It never replaces a file: the same name with the
-// same content is success, with other content a [*ConflictError]. A file that is not what its name says — another
-// cluster's, a recycled segment, a torn copy — does not get in and does not get out: system identifier, position,
-// timeline and size are checked against the first page, both times.
+// same content is success, with other content a [*ConflictError], whatever the encoding and the key of either, and of however
+// many pushers at once one content wins. A file that is not what its name says — another cluster's, a recycled segment, a torn copy, noise
+// between its pages — does not get in and does not get out: system identifier, position, timeline and size are checked against
+// the first page, and every page against the one before, both times.
+//
+// A changed byte in what is stored is found, by a SHA-256 of the plain file and, if the object is compressed, a CRC of the object: the
+// damaged copy is never delivered. The next push of the file leaves it as it is and writes a good one beside it, which a fetch
+// then takes; so does a fetch that has another target to turn to.
 //
 // A fetch never confuses "the archive does not hold it" ([*AbsentError]) with "cannot tell now"
 // ([*UnknownError]). Absence is proven by the marker, a small object that the first push writes and that names
 // the cluster: a missing directory, an unmounted disk, an unreadable folder and another cluster's archive have no
-// such marker, so they prove nothing. An archive that "cp" filled has none either until the first push.
+// such marker, so they prove nothing. An archive that "cp" filled has none either until the first push. Of several targets, all
+// have to prove it.
 //
 // # What it does not
 //
-// It reads the first page of a segment, not the rest: damage further in is found by the server's own record
-// checksums. It stores files as they are, without compression, encryption or a recorded checksum. It does not
-// see gaps, and cleanup knows nothing of base backups or other standbys. The very first push cannot know whether
-// an empty directory is the right one; see package dir for how to lay it out.
+// It does not look into WAL records: what is wrong inside of a page when the server hands it over is found by the server's own
+// checksums. The very first push cannot know whether an empty directory is the right one; see package dir for how to
+// lay it out. A target that only gets a best effort, or was beyond the quorum, is not caught up with later. A file without a record, as
+// "cp" makes them, is checked by its pages alone until it is pushed again. Two contents that race for one name in encodings of
+// which one keeps its record apart (none or age) and the other does not can make the winner's push fail with a conflict; the next try succeeds.
 //
 // A process that is killed outright leaves at most a temporary file named ".NAME.tmp-…" in the archive or beside the
-// destination of a fetch. Nothing reads it: the server ignores it in pg_wal, and package dir sweeps it from the archive.
+// destination of a fetch. Nothing reads it: the server ignores it in pg_wal, and package dir sweeps it from the archive. It may also
+// leave the record of a file that did not come; the same file takes it up when it is pushed again, and another one is a conflict.
 //
 // # Layout
 //
-// A [Store] maps names to contents. Every archived file is one object under its own name, byte for byte, beside
-// the marker [MarkerName]. With the directory store that makes "cp DIR/%f %p" a working restore_command.
+// A [Store] maps names to contents. Every archived file is one object under its own name, without any extension, whatever its
+// encoding, which is seen from its first bytes (see package codec for the formats). Beside them lie
+//
+//	understudy-archive                     whose archive it is, see MarkerName
+//	NAME.record                            what NAME was, if NAME is a plain or an age file: size, SHA-256 (see codec.Record)
+//	NAME.repair-1, NAME.repair-2, ...      good copies of a NAME that is damaged, written by the push that found it so
+//	SEGMENT.received-XXXXXXXX              the first XXXXXXXX (hex) bytes of a segment that is still being received
+//	understudy-consumer.WHO.SEGMENT        the oldest segment that WHO still needs
+//
+// An operator without this project restores by hand, with stock tools only. With restore_command, for an archive in one encoding:
+//
+//	none      cp ARCHIVE/%f %p
+//	zstd      zstd -dc < ARCHIVE/%f > %p          (lz4 -dc, gzip -dc, s2d -c - likewise)
+//	age       age -d -i KEYS ARCHIVE/%f > %p      (| zstd -dc > %p if it is compressed, too)
+//
+// where histories (*.history, *.backup) are never compressed, so for a compressed archive:
+//
+//	case %f in *.history|*.backup) cp ARCHIVE/%f %p;; *) zstd -dc < ARCHIVE/%f > %p;; esac
+//
+// Mind that such a command takes any failure for the end of the archive, see below. sha256sum of a segment's first "data"
+// bytes is the record's sha256: head -c DATA SEGMENT | sha256sum. The record of a compressed object is its last lines: tail -n 9.
 //
 // # Exit codes for PostgreSQL
 //
@@ -50,6 +80,6 @@
 //	                           recovery stops with an error. SIGTERM, or 143: stops because told to
 //
 // So an AbsentError is 1, and an UnknownError must be above 125 in a point-in-time recovery, which would otherwise
-// silently lose everything that could not be read. On a standby, 1..125 keeps it running through the trouble.
-// A Go program that panics exits with 2: a command must not let that happen to a fetch.
+// silently lose everything that could not be read. On a standby, 1..125 keeps it running through the trouble; [Retry] gives trouble
+// that passes some time first. A Go program that panics exits with 2: a command must not let that happen to a fetch.
 package walarchive

@@ -78,6 +78,7 @@ func (t *target) fetchInTime(ctx context.Context, f wal.FileName, dst string, sh
 	case e.Err == nil:
 		call(t.hooks.Fetched, e)
 	case !errors.Is(e.Err, fs.ErrNotExist):
+		e.Object = e.Name
 		call(t.hooks.Failed, e)
 	}
 	return e.Err
