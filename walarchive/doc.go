@@ -62,7 +62,7 @@
 //	case %f in *.history|*.backup) cp ARCHIVE/%f %p;; *) zstd -dc < ARCHIVE/%f > %p;; esac
 //
 // Mind that such a command takes any failure for the end of the archive, see below. sha256sum of a segment's first "data"
-// bytes is the record's sha256: head -c DATA SEGMENT | sha256sum. The record of a compressed object is its last lines: tail -n 9.
+// bytes is the record's sha256: head -c DATA SEGMENT | sha256sum. The record of a compressed object is the text at its end: tail -c 400 OBJECT | strings.
 //
 // # Exit codes for PostgreSQL
 //

@@ -66,7 +66,7 @@ func (a *Archive) everywhere(ctx context.Context, push func(context.Context, *ta
 	for range a.targets {
 		o := <-outcomes
 		if v.add(o.t, o.err); v.safe() {
-			defer time.AfterFunc(max(a.patience, 0), cancel).Stop()
+			time.AfterFunc(max(a.patience, 0), cancel)
 		}
 	}
 	return v.err(ctx)
@@ -132,8 +132,7 @@ func (id Identity) openSource(f wal.FileName, path string) (source, error) {
 	}
 	src := source{File: file}
 	if err := src.begin(id, f); err != nil {
-		file.Close()
-		return source{}, err
+		return source{}, errors.Join(err, file.Close())
 	}
 	return src, nil
 }

@@ -120,7 +120,7 @@ func (r *objectReader) Read(p []byte) (n int, err error) {
 	}
 	n, err = r.enc.Read(p)
 	r.n += int64(n)
-	if err == io.EOF && r.last != nil {
+	if err == io.EOF && r.last != nil { //nolint:errorlint // one that wraps it is no end
 		record, recordErr := r.enc.Record()
 		if recordErr = errors.Join(recordErr, r.last(record)); recordErr != nil {
 			err = recordErr

@@ -257,10 +257,12 @@ func TestPush_page_in_the_middle(t *testing.T) {
 // TestPush_file_that_changes: the server recycles a segment that it takes for archived, under the eyes of a push.
 func TestPush_file_that_changes(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
-		"written":  func(path string) error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) },
-		"replaced": func(path string) error { return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600)) },
-		"gone":     os.Remove,
-		"cut":      func(path string) error { return os.Truncate(path, segSize/2) },
+		"written": func(path string) error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) },
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+		"gone": os.Remove,
+		"cut":  func(path string) error { return os.Truncate(path, segSize/2) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			archive, file := t.TempDir(), write(t, seg3, segment(t, ours, seg3, 1))

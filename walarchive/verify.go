@@ -60,7 +60,8 @@ func (id Identity) reader(f wal.FileName, r io.Reader, c wal.ChainConfig) (io.Re
 	}
 	c.Segment, c.SystemID, c.SegmentSize = seg, id.SystemID, id.SegmentSize
 	checked := &chainReader{name: f.String(), chain: wal.NewChain(c), r: r, want: int64(id.SegmentSize)}
-	return checked, checked.first()
+	err = checked.first()
+	return checked, err
 }
 
 func (id Identity) checkText(f wal.FileName, b []byte) error {

@@ -104,7 +104,7 @@ func TestEncode_round_trip(t *testing.T) {
 	}
 }
 
-// TestStock_tools: the documented command lines give the whole file.
+// TestStock_tools: the documented command lines give the whole file. Elsewhere than in CI it skips what is not installed (scripts/setup does).
 func TestStock_tools(t *testing.T) {
 	all, _ := encodings(t)
 	s2d := filepath.Join(t.TempDir(), "s2d")

@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -34,7 +35,7 @@ func TestDecode_finds_every_changed_byte(t *testing.T) {
 				require.True(t, errors.As(err, new(*codec.DamagedError)) || errors.Is(err, codec.ErrNoKey), "%v", err)
 			}
 			step := max(1, len(stored)/150)
-			for at := 0; at < len(stored); at++ {
+			for at := range stored {
 				if at < 40 || at > len(stored)-450 || at%step == 0 {
 					try(at, 1<<random.IntN(8))
 				}
@@ -79,7 +80,7 @@ func TestDecode_keys(t *testing.T) {
 
 // TestErrors_of_readers_come_as_they_are: what could not be read is not damaged.
 func TestErrors_of_readers_come_as_they_are(t *testing.T) {
-	for _, boom := range []error{errors.New("boom"), io.ErrUnexpectedEOF, os.ErrDeadlineExceeded} {
+	for _, boom := range []error{errors.New("boom"), io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, fmt.Errorf("cut off: %w", io.EOF)} {
 		for _, e := range []codec.Encoding{{}, {Compression: codec.Zstd}, {Compression: codec.Gzip}, {Compression: codec.LZ4}, {Compression: codec.S2}} {
 			plain := content(1<<20, 1<<20, 1)
 			stored, _ := encode(t, plain, e)

@@ -116,7 +116,7 @@ func (d *Decoder) open(source io.Reader, identities []age.Identity) (io.Reader, 
 
 func peek(r *bufio.Reader) (string, error) {
 	b, err := r.Peek(len(ageMagic))
-	if err == io.EOF {
+	if isEnd(err) {
 		err = nil
 	}
 	return string(b), err
@@ -152,7 +152,8 @@ func decompressor(c Compression, r io.Reader) (io.Reader, error) {
 		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 	case LZ4:
 		z := lz4.NewReader(r)
-		return z, z.Apply(lz4.ConcurrencyOption(1))
+		err := z.Apply(lz4.ConcurrencyOption(1))
+		return z, err
 	case Gzip:
 		return gzip.NewReader(r)
 	}
@@ -169,7 +170,7 @@ func (d *Decoder) decompress(source *sourceReader, plain io.Reader) {
 	for {
 		b := buffers.Get().(*buffer)
 		n, err := fill(plain, b[:chunkSize])
-		if err == io.EOF && d.tail != nil {
+		if isEnd(err) && d.tail != nil {
 			err = d.tail.end()
 		}
 		if err != nil {
@@ -185,6 +186,9 @@ func (d *Decoder) decompress(source *sourceReader, plain io.Reader) {
 		}
 	}
 }
+
+// isEnd reports whether a reader has come to its end. An error that wraps io.EOF is none: something was cut off.
+func isEnd(err error) bool { return err == io.EOF } //nolint:errorlint // see above
 
 // fill reads until b is full or r ends, and returns r's own error.
 func fill(r io.Reader, b []byte) (n int, err error) {
@@ -221,7 +225,7 @@ func (d *Decoder) WriteTo(w io.Writer) (total int64, err error) {
 		switch {
 		case err != nil:
 			return total, err
-		case d.err == io.EOF:
+		case isEnd(d.err):
 			return total, nil
 		case d.err != nil:
 			return total, d.err
@@ -247,7 +251,7 @@ func (d *Decoder) advance() {
 	switch {
 	case d.sum.size > d.maxSize:
 		d.rest, d.err = nil, &DamagedError{fmt.Errorf("more than %d bytes", d.maxSize)}
-	case d.err == io.EOF:
+	case isEnd(d.err):
 		d.err = d.verify()
 	}
 }
@@ -304,7 +308,7 @@ type sourceReader struct {
 
 func (s *sourceReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !isEnd(err) {
 		s.err = err
 	}
 	return n, err
@@ -315,7 +319,7 @@ func (s *sourceReader) explain(err error) error {
 	switch {
 	case s.err != nil:
 		return s.err
-	case err == io.EOF, errors.Is(err, ErrNoKey), errors.As(err, new(*DamagedError)):
+	case isEnd(err), errors.Is(err, ErrNoKey), errors.As(err, new(*DamagedError)):
 		return err
 	}
 	return &DamagedError{err}
@@ -359,7 +363,7 @@ func (t *tailReader) more() {
 		return
 	}
 	t.ended = true
-	if t.err = err; err == io.EOF {
+	if t.err = err; isEnd(err) {
 		var recordErr error
 		if t.held, t.record, recordErr = cutRecord(t.format, t.held); recordErr != nil {
 			t.err = recordErr

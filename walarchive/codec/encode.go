@@ -102,9 +102,7 @@ func (e *Encoder) Close() error {
 	if e.err == nil {
 		e.err = errors.New("the encoder is closed")
 	}
-	select {
-	case <-e.stop:
-	default:
+	if !e.stopped() {
 		close(e.stop)
 	}
 	e.workers.Wait()
@@ -137,22 +135,19 @@ func (e *Encoder) work() {
 func (e *Encoder) next(in []byte) (b block, n int, slot chan block) {
 	e.turn.Lock()
 	defer e.turn.Unlock()
-	for !e.finished && n == 0 {
+	if e.finished {
+		return block{}, 0, nil
+	}
+	for !e.finished && n == 0 && !e.stopped() {
 		got, err := fill(e.src, in)
 		b.zeros, n = e.sum.add(in[:got])
-		if err != nil {
-			e.finished = true
-			defer close(e.order)
-			if err != io.EOF {
-				b.err = err
-			}
+		e.finished = err != nil
+		if e.finished && !isEnd(err) {
+			b.err = err
 		}
-		select {
-		case <-e.stop:
-			e.finished = true
-			return block{}, 0, nil
-		default:
-		}
+	}
+	if e.finished {
+		defer close(e.order) // behind the last slot
 	}
 	if n == 0 && b.err == nil {
 		return block{}, 0, nil
@@ -162,8 +157,16 @@ func (e *Encoder) next(in []byte) (b block, n int, slot chan block) {
 	case e.order <- slot:
 		return b, n, slot
 	case <-e.stop:
-		e.finished = true
 		return block{}, 0, nil
+	}
+}
+
+func (e *Encoder) stopped() bool {
+	select {
+	case <-e.stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -47,9 +47,10 @@ type Encoding struct {
 func ParseEncoding(s string) (Encoding, error) {
 	name, digits, hasLevel := strings.Cut(s, ":")
 	e := Encoding{Compression: Compression(name)}
-	if name == "none" {
+	switch name {
+	case "none":
 		e.Compression = None
-	} else if name == "" {
+	case "":
 		return Encoding{}, fmt.Errorf("compression %q: want none, zstd, lz4, gzip or s2, and perhaps :LEVEL", s)
 	}
 	if hasLevel {

@@ -63,7 +63,7 @@ func Sum(name string, r io.Reader) (Record, error) {
 	for {
 		n, err := fill(r, b[:chunkSize])
 		s.add(b[:n])
-		if err == io.EOF {
+		if isEnd(err) {
 			return s.record(name), nil
 		}
 		if err != nil {
