@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/walarchive/codec"
 )
 
@@ -104,8 +105,13 @@ func TestEncode_round_trip(t *testing.T) {
 	}
 }
 
-// TestStock_tools: the documented command lines give the whole file. Elsewhere than in CI it skips what is not installed (scripts/setup does).
+// TestStock_tools: the documented command lines give the whole file. scripts/stores gets the tools.
 func TestStock_tools(t *testing.T) {
+	for _, tool := range []string{"zstd", "lz4", "gzip", "age"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			localpg.Missing(t, err.Error())
+		}
+	}
 	all, _ := encodings(t)
 	s2d := filepath.Join(t.TempDir(), "s2d")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", s2d, "github.com/klauspost/compress/s2/cmd/s2d").CombinedOutput()
