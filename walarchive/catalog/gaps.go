@@ -222,8 +222,8 @@ func complement(spans []span, begin, end uint64) []span {
 
 // classify appends the missing range, cut where the reason changes.
 func (w *window) classify(gaps Gaps, s span) Gaps {
-	s, any := w.catalog.used(s)
-	if !any {
+	s, ok := w.catalog.used(s)
+	if !ok {
 		return gaps
 	}
 	cuts := []uint64{s.first, s.last + 1}

@@ -186,7 +186,7 @@ func (c *Catalog) neededSegments(t wal.Timeline, first, end uint64) []NeededFile
 		if first >= end {
 			return
 		}
-		if s, any := c.used(span{first, end - 1}); any {
+		if s, ok := c.used(span{first, end - 1}); ok {
 			out = append(out, NeededFiles{First: c.name(t, s.first), Last: c.name(t, s.last), Count: c.count(s.first, s.last+1), State: state, Have: have})
 		}
 	}
