@@ -2,6 +2,7 @@ package walarchive_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -359,4 +360,26 @@ func TestCatalog(t *testing.T) {
 	require.Equal(t, catalog.HistoryUnreadable, l.Timelines[2].History)
 	_, err = emptyPlace(t).Catalog(t.Context())
 	require.ErrorIs(t, err, walarchive.ErrNoMarker)
+}
+
+// Before 9.3 the last segment of 4 GiB was never used: the pages tell the major.
+func TestCatalog_before_93(t *testing.T) {
+	p := newPlace(t, 0)
+	p.pushText(t, "00000002.history", historyOf2)
+	for name, start := range map[string]uint64{"000000010000000000000FFE": 0xFFE, "000000010000000100000000": 0x1000} {
+		page := make([]byte, segSize)
+		le := binary.LittleEndian
+		le.PutUint16(page, 0xD071)
+		le.PutUint16(page[2:], 2)
+		le.PutUint32(page[4:], 1)
+		le.PutUint32(page[8:], uint32(start*segSize>>32))
+		le.PutUint32(page[12:], uint32(start*segSize))
+		le.PutUint64(page[16:], uint64(ours.SystemID))
+		le.PutUint32(page[24:], segSize)
+		le.PutUint32(page[28:], 8192)
+		require.NoError(t, os.WriteFile(filepath.Join(p.path, name), page, 0o600))
+	}
+	c, err := p.Catalog(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, c.Gaps(catalog.GapConfig{InFlight: -1}))
 }
