@@ -1,25 +1,16 @@
-// Package dir keeps a WAL archive in a directory of a file system, local or shared.
-//
-// Each archived file lies in the directory under its own name, byte for byte: to restore without this project,
-// use "restore_command = 'cp DIR/%f %p'". Beside them lie the marker (walarchive.MarkerName, a text file that
-// names the cluster) and, while a push runs or after one was killed, temporary files named ".NAME.tmp-…", which
-// [Store.Sweep] removes when they are old. Files have mode 0600.
-//
-// The directory must exist; Open never makes it. Put it one level below the mount point of a disk or share
-// (/mnt/backup/archive, not /mnt/backup): if nothing is mounted there it is missing, and pushes fail until it is
-// back, instead of filling the wrong disk.
-//
-// The file system must have hard links or, on Linux, renameat2 with RENAME_NOREPLACE: one of them publishes a
-// file without ever replacing one. Symbolic links that lead out of the directory are not followed.
 package dir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
@@ -28,21 +19,176 @@ import (
 	"github.com/understudy-ha/understudy/walarchive/internal/objname"
 )
 
+// Config says where the archive is. Only Path is needed.
+type Config struct {
+	// Path is the directory. It must exist (see [Ensure]).
+	Path string
+	// Mount is the mount point of the file system that must hold Path, such as /mnt/backup; it may be Path itself. Empty means that
+	// nothing is checked. What is mounted there is told by its device number, so a bind mount from the file system around it does
+	// not count.
+	Mount string
+	// Mode is the mode of new files. Zero means 0600. A group that only reads, such as that of a backup program, needs 0640.
+	Mode fs.FileMode
+}
+
 // Store is a directory as a walarchive.Store. It holds the directory open: if another file system is
 // mounted over the path or it is renamed, the Store keeps to what it opened.
-type Store struct{ root *os.Root }
+type Store struct {
+	path string
+	mode fs.FileMode
+	self fs.FileInfo // of the directory
+
+	mu   sync.Mutex
+	root *os.Root
+
+	fault func() error // for tests: what each access to the directory fails with
+}
 
 // Open opens the directory at path, which must exist.
-func Open(path string) (*Store, error) {
-	root, err := os.OpenRoot(path)
+func Open(path string) (*Store, error) { return OpenWith(Config{Path: path}) }
+
+// OpenWith opens the directory that cfg describes.
+func OpenWith(cfg Config) (*Store, error) {
+	mode := cmp.Or(cfg.Mode, 0o600)
+	if mode&^fs.ModePerm != 0 || mode&0o600 != 0o600 {
+		return nil, fmt.Errorf("Mode: %v: the owner must read and write, and only permission bits can be given", mode)
+	}
+	root, err := os.OpenRoot(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open archive directory: %w", err)
 	}
-	return &Store{root: root}, nil
+	s := &Store{path: cfg.Path, mode: mode, root: root}
+	if s.self, err = root.Stat("."); err == nil && cfg.Mount != "" {
+		err = checkMount(cfg.Mount, cfg.Path, s.self)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open archive directory: %w", err), root.Close())
+	}
+	return s, nil
+}
+
+// checkMount makes sure that a directory is in the file system mounted at mount.
+func checkMount(mount, path string, dir fs.FileInfo) error {
+	at, err := os.Stat(mount)
+	if err != nil {
+		return fmt.Errorf("Mount: %w", err)
+	}
+	above, err := os.Stat(filepath.Join(mount, ".."))
+	if err != nil {
+		return fmt.Errorf("Mount: %w", err)
+	}
+	switch {
+	case device(at) == device(above) && !os.SameFile(at, above): // only / is its own parent
+		return fmt.Errorf("Mount: nothing is mounted at %s", mount)
+	case device(dir) != device(at):
+		return fmt.Errorf("Mount: %s is not in the file system mounted at %s", path, mount)
+	}
+	return nil
+}
+
+func device(info fs.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Dev) //nolint:unconvert // a different type elsewhere
+	}
+	return 0
+}
+
+// Ensure makes the directory cfg.Path with mode 0700, durably, unless it is there; its parent must be, and cfg.Mount is checked before. It
+// is for setting an archive up, not for every start: a directory that is missing later is on a disk that is not mounted.
+func Ensure(cfg Config) error {
+	parent := filepath.Dir(filepath.Clean(cfg.Path))
+	if info, err := os.Stat(cfg.Path); err == nil && info.IsDir() {
+		return nil
+	}
+	info, err := os.Stat(parent)
+	if err == nil && cfg.Mount != "" {
+		err = checkMount(cfg.Mount, parent, info)
+	}
+	if err == nil {
+		err = os.Mkdir(cfg.Path, 0o700)
+	}
+	if err == nil {
+		err = atomicfile.SyncDir(parent)
+	}
+	if err != nil {
+		return fmt.Errorf("make archive directory: %w", err)
+	}
+	return nil
 }
 
 // Close releases the directory. The Store's methods fail afterwards.
-func (s *Store) Close() error { return s.root.Close() }
+func (s *Store) Close() error { return s.current().Close() }
+
+// String is the directory's path.
+func (s *Store) String() string { return s.path }
+
+func (s *Store) current() *os.Root {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root
+}
+
+// with calls f with the directory, and once more if the directory's handle was stale and the same directory could be opened again, as
+// after a restart of an NFS server.
+func (s *Store) with(f func(d *os.Root) error) error {
+	d := s.current()
+	err := s.try(d, f)
+	if !errors.Is(err, syscall.ESTALE) {
+		return err
+	}
+	if d, err = s.reopen(d); err != nil {
+		return err
+	}
+	return s.try(d, f)
+}
+
+func (s *Store) try(d *os.Root, f func(d *os.Root) error) error {
+	if s.fault != nil {
+		if err := s.fault(); err != nil {
+			return err
+		}
+	}
+	return f(d)
+}
+
+// reopen replaces a stale handle, if the path leads to the same directory as ever.
+func (s *Store) reopen(stale *os.Root) (*os.Root, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root != stale {
+		return s.root, nil // somebody else was faster
+	}
+	root, err := os.OpenRoot(s.path)
+	if err != nil {
+		return nil, hideAbsence("the handle of the archive directory is stale", err)
+	}
+	if info, err := root.Stat("."); err != nil || !os.SameFile(info, s.self) {
+		return nil, errors.Join(fmt.Errorf("the handle of the archive directory is stale, and %s is another directory now", s.path),
+			err, root.Close())
+	}
+	s.root = root
+	return root, stale.Close()
+}
+
+// hideAbsence is for errors that must not match fs.ErrNotExist, which is for objects.
+func hideAbsence(what string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %v", what, err) //nolint:errorlint // on purpose
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// checkRemoved is an error if the open directory itself was removed, so that it is no surprise that nothing is in it.
+func (s *Store) checkRemoved(d *os.Root) error {
+	info, err := d.Stat(".")
+	if err != nil {
+		return hideAbsence("look at the archive directory", err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 0 {
+		return fmt.Errorf("the archive directory %s was removed", s.path)
+	}
+	return nil
+}
 
 // Create implements walarchive.Store.
 func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
@@ -52,33 +198,41 @@ func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if _, err := s.root.Lstat(name); err == nil {
+	err := s.with(func(d *os.Root) error { _, err := d.Lstat(name); return err })
+	if err == nil {
 		return s.exists(name)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	d := s.current()
 	src := &source{ctx: ctx, r: r}
-	_, err := atomicfile.PublishIn(s.root, name, src, 0o600)
-	if src.err == nil && errors.Is(err, fs.ErrExist) {
+	_, err = atomicfile.PublishIn(d, name, src, s.mode)
+	switch {
+	case err == nil, src.err != nil:
+		return err
+	case errors.Is(err, fs.ErrExist):
 		return s.exists(name)
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.Join(s.checkRemoved(d), err)
 	}
-	return err
+	return s.explain(err)
 }
 
 // source is the reader of a Create: it fails when ctx ends, also while it is saying io.EOF, and remembers why it failed, which may look
 // like an error of the file system.
 type source struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // of the call that it is made for
 	r   io.Reader
 	err error // nil for io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := ctxio.Reader(s.ctx, s.r).Read(p)
-	if err == io.EOF && s.ctx.Err() == nil {
-		return n, err
-	}
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // a wrapped one is not the end
+		if s.ctx.Err() == nil {
+			return n, err
+		}
 		err = context.Cause(s.ctx)
 	}
 	s.err = err
@@ -87,99 +241,167 @@ func (s *source) Read(p []byte) (int, error) {
 
 // exists makes sure of a file whose maker may have died before its fsync.
 func (s *Store) exists(name string) error {
-	if err := atomicfile.SyncFileIn(s.root, name); err != nil {
+	if err := s.with(func(d *os.Root) error { return atomicfile.SyncFileIn(d, name) }); err != nil {
 		return fmt.Errorf("make the existing %s durable: %w", name, err)
 	}
 	return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 }
 
+// explain adds how much space there is to an error about too little.
+func (s *Store) explain(err error) error {
+	why := "is full"
+	switch {
+	case errors.Is(err, syscall.EDQUOT):
+		why = "has a quota, which is used up"
+	case !errors.Is(err, syscall.ENOSPC):
+		return err
+	}
+	free, freeErr := s.free()
+	if freeErr != nil {
+		return errors.Join(err, freeErr)
+	}
+	return fmt.Errorf("the file system of %s %s (%d bytes free): %w", s.path, why, free, err)
+}
+
 // Open implements walarchive.Store.
 func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := objname.Check(name); err != nil {
+		return nil, err
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	info, err := s.root.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
-	}
-	f, err := s.root.Open(name)
+	var f *os.File
+	err := s.with(func(d *os.Root) (err error) {
+		f, err = openRegular(d, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			if removed := s.checkRemoved(d); removed != nil {
+				return removed
+			}
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-// List implements walarchive.Store. It leaves out temporary files and directories.
-func (s *Store) List(ctx context.Context) ([]string, error) {
-	d, err := s.root.Open(".")
+// openRegular opens a file; to open a pipe might take for ever.
+func openRegular(d *os.Root, name string) (*os.File, error) {
+	info, err := d.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
-	var names []string
-	for {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		entries, err := d.ReadDir(1000)
-		for _, e := range entries {
-			if !e.IsDir() && objname.Check(e.Name()) == nil {
-				names = append(names, e.Name())
-			}
-		}
-		if err == io.EOF {
-			return names, nil
-		}
-		if err != nil {
-			return nil, err
-		}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
 	}
+	return d.Open(name)
+}
+
+// List implements walarchive.Store. It leaves out temporary files, directories, and other files whose name no object can have.
+func (s *Store) List(ctx context.Context) (names []string, err error) {
+	err = s.with(func(d *os.Root) error {
+		f, err := d.Open(".")
+		if err != nil {
+			return hideAbsence("list", err)
+		}
+		defer f.Close()
+		names, err = listNames(ctx, d, f)
+		if len(names) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+			err = s.checkRemoved(d)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
 }
 
 // Details implements walarchive.Store.
-func (s *Store) Details(ctx context.Context, names []string) ([]walarchive.Details, error) {
-	details := make([]walarchive.Details, 0, len(names))
-	for _, name := range names {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+func (s *Store) Details(ctx context.Context, names []string) (details []walarchive.Details, err error) {
+	err = s.with(func(d *os.Root) error {
+		details = make([]walarchive.Details, 0, len(names))
+		for _, name := range names {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			one, err := detailsOf(d, name)
+			if err == nil && one.Size < 0 {
+				err = s.checkRemoved(d)
+			}
+			if err != nil {
+				return err
+			}
+			details = append(details, one)
 		}
-		info, err := s.root.Lstat(name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			details = append(details, walarchive.Details{Name: name, Size: -1})
-		case err != nil:
-			return nil, err
-		default:
-			details = append(details, walarchive.Details{Name: name, Size: info.Size(), Modified: info.ModTime()})
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return details, nil
 }
 
-// String is the directory's path.
-func (s *Store) String() string { return s.root.Name() }
+func detailsOf(d *os.Root, name string) (walarchive.Details, error) {
+	if err := objname.Check(name); err != nil {
+		return walarchive.Details{}, err
+	}
+	info, err := d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return walarchive.Details{Name: name, Size: -1}, nil
+	}
+	if err != nil {
+		return walarchive.Details{}, err
+	}
+	return walarchive.Details{Name: name, Size: info.Size(), Modified: info.ModTime()}, nil
+}
 
 // Remove implements walarchive.Store.
 func (s *Store) Remove(ctx context.Context, names []string) error {
-	var errs []error
-	for _, name := range names {
-		if ctx.Err() != nil {
-			errs = append(errs, context.Cause(ctx))
-			break
+	return s.with(func(d *os.Root) error {
+		var errs []error
+		for _, name := range names {
+			if ctx.Err() != nil {
+				errs = append(errs, context.Cause(ctx))
+				break
+			}
+			err := objname.Check(name)
+			if err == nil {
+				err = d.Remove(name)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
 		}
-		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(append(errs, atomicfile.SyncIn(s.root))...)
+		return errors.Join(append(errs, atomicfile.SyncIn(d))...)
+	})
 }
 
 // Sweep removes temporary files that a killed push left and that were not written since before. Leave pushes that
 // may still be running ample time.
 func (s *Store) Sweep(before time.Time) error {
-	_, err := atomicfile.Sweep(s.root, before)
-	return err
+	return s.with(func(d *os.Root) error { _, err := atomicfile.Sweep(d, before); return err })
+}
+
+// Free is the number of bytes that this user may still write to the file system, quotas aside.
+func (s *Store) Free(ctx context.Context) (int64, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return s.free()
+}
+
+func (s *Store) free() (free int64, err error) {
+	err = s.with(func(d *os.Root) error {
+		f, err := d.Open(".")
+		if err != nil {
+			return hideAbsence("look at the file system", err)
+		}
+		defer f.Close()
+		free, err = freeBytes(f)
+		return err
+	})
+	return free, err
 }

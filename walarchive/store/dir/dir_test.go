@@ -14,7 +14,7 @@ import (
 	"github.com/understudy-ha/understudy/walarchive/store/storetest"
 )
 
-func open(t *testing.T, path string) *dir.Store {
+func open(t testing.TB, path string) *dir.Store {
 	t.Helper()
 	s, err := dir.Open(path)
 	require.NoError(t, err)
@@ -23,7 +23,7 @@ func open(t *testing.T, path string) *dir.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) walarchive.Store { return open(t, t.TempDir()) })
+	storetest.RunPlace(t, places)
 }
 
 func TestArchive(t *testing.T) {

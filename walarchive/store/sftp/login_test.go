@@ -107,7 +107,7 @@ func TestLogin(t *testing.T) {
 	locked := write(t, string(pem.EncodeToMemory(block)))
 	socket := serveAgent(t, private)
 	stranger := strangersKey(t)
-	t.Setenv("SFTP_TEST_PASSPHRASE", passphrase)
+	t.Setenv("SFTP_TEST_PASSPHRASE", passphrase+"x")
 	t.Setenv("SSH_AUTH_SOCK", "")
 	t.Setenv("HOME", t.TempDir())
 	readable := write(t, string(text))
@@ -120,10 +120,9 @@ func TestLogin(t *testing.T) {
 		"key_file":            {func(c *sftp.Config) {}, ""},
 		"second_key_file":     {func(c *sftp.Config) { c.KeyFiles = []string{stranger, server.KeyFile} }, ""},
 		"strangers_key":       {func(c *sftp.Config) { c.KeyFiles = []string{stranger} }, "unable to authenticate"},
-		"passphrase_env":      {func(c *sftp.Config) { c.KeyFiles, c.PassphraseEnv = []string{locked}, "SFTP_TEST_PASSPHRASE" }, ""},
 		"passphrase_file":     {func(c *sftp.Config) { c.KeyFiles, c.PassphraseFile = []string{locked}, write(t, passphrase+"\n") }, ""},
-		"wrong_passphrase":    {func(c *sftp.Config) { c.KeyFiles, c.PassphraseFile = []string{locked}, write(t, passphrase+"x") }, locked},
-		"no_passphrase":       {func(c *sftp.Config) { c.KeyFiles = []string{locked} }, "passphrase"},
+		"wrong_passphrase":    {func(c *sftp.Config) { c.KeyFiles, c.PassphraseEnv = []string{locked}, "SFTP_TEST_PASSPHRASE" }, "incorrect"},
+		"no_passphrase":       {func(c *sftp.Config) { c.KeyFiles = []string{locked} }, "it needs a passphrase"},
 		"passphrase_unset":    {func(c *sftp.Config) { c.PassphraseEnv = "SFTP_TEST_NOT_SET" }, "SFTP_TEST_NOT_SET is not set"},
 		"readable_key_file":   {func(c *sftp.Config) { c.KeyFiles = []string{readable} }, "chmod 600"},
 		"missing_key_file":    {func(c *sftp.Config) { c.KeyFiles = []string{"/nonexistent"} }, "/nonexistent"},

@@ -46,3 +46,8 @@ func TestConformance(t *testing.T) {
 		return storetest.Place{Open: func(t *testing.T) walarchive.Store { return open(t, cfg) }}
 	})
 }
+
+func TestArchive(t *testing.T) {
+	server := sshtest.Start(t)
+	storetest.Archive(t, func(t *testing.T) walarchive.Store { return open(t, config(server, memory(t))) })
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,13 +22,20 @@ func pattern(n int) io.Reader { return io.LimitReader(&patternReader{}, int64(n)
 
 type patternReader struct{ off int64 }
 
-func (r *patternReader) Read(p []byte) (int, error) {
-	for i := range p {
-		at := r.off + int64(i)
-		p[i] = byte(at) ^ byte(at>>8) ^ byte(at>>16)*31
+// noise has a prime length, so that it does not repeat in step with the parts of anything.
+var noise = func() []byte {
+	b := make([]byte, 65521)
+	rand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}()
+
+func (r *patternReader) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		m := copy(p[n:], noise[r.off%int64(len(noise)):])
+		n += m
+		r.off += int64(m)
 	}
-	r.off += int64(len(p))
-	return len(p), nil
+	return n, nil
 }
 
 // endReader is empty, and calls f when it is asked.
