@@ -18,5 +18,5 @@ func freeBytes(f *os.File) (int64, error) {
 	if statErr != nil {
 		return 0, os.NewSyscallError("fstatfs", statErr)
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // Bsize is narrower elsewhere
 }
