@@ -21,7 +21,11 @@ func Main() {
 		s := (<-signals).(syscall.Signal)
 		cancel(signalError{s})
 	}()
-	os.Exit(Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	a := newApp(os.Stdout, os.Stderr)
+	if self, err := os.Executable(); err == nil {
+		a.self = self
+	}
+	os.Exit(a.run(ctx, os.Args[1:]))
 }
 
 // signalError is the cause of a context that a signal ended.

@@ -47,7 +47,7 @@ func overflow(n int) error {
 }
 
 func (w *world) process(mode string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(w.t.Context(), os.Args[0], append([]string{"--archive", w.archive, "-D", w.data}, args...)...)
+	cmd := exec.CommandContext(w.t.Context(), os.Args[0], append([]string{"--archive", w.archive, "-D", w.data, "--retry", "0s"}, args...)...)
 	cmd.Env = append(os.Environ(), mainEnv+"="+mode)
 	return cmd
 }

@@ -39,13 +39,13 @@ func newWorld(t *testing.T) *world {
 		identity: func(string) (walarchive.Identity, error) { return ours, nil }}
 }
 
-// run calls the command with --archive and -D in front, unless args begins with a bare "--".
+// run calls the command with --archive, -D and --retry in front, unless args begins with a bare "--".
 func (w *world) run(args ...string) (code int, stdout, stderr string) {
 	w.t.Helper()
 	if args[0] == "--" {
 		args = args[1:]
 	} else {
-		args = append([]string{"--archive", w.archive, "-D", w.data}, args...)
+		args = append([]string{"--archive", w.archive, "-D", w.data, "--retry", "0s"}, args...)
 	}
 	if w.flag != "" && slices.Contains(args, "fetch") {
 		args = append(args, w.flag)
@@ -92,7 +92,7 @@ func TestRun_archive_as_url_and_environment(t *testing.T) {
 	code, _, stderr := w.run("--", "--archive", "file://"+w.archive, "-D", w.data, "push", path)
 	require.Zero(t, code, stderr)
 	t.Setenv("UNDERSTUDY_ARCHIVE", w.archive)
-	code, stdout, _ := w.run("--", "list")
+	code, stdout, _ := w.run("--", "list", "--names")
 	require.Zero(t, code)
 	require.Equal(t, historyName+"\n", stdout)
 	for _, bad := range []string{"s3://bucket", "file://host/archive", "file://", "://", ""} {
@@ -259,22 +259,32 @@ func TestRun_cleanup_and_list(t *testing.T) {
 	for _, name := range []string{"000000010000000000000001", "000000010000000000000002", "000000010000000000000002.00000028.backup"} {
 		require.NoError(t, os.WriteFile(filepath.Join(w.archive, name), nil, 0o600))
 	}
-	code, stdout, _ := w.run("cleanup", "-n", "000000010000000000000002")
-	require.Zero(t, code)
+	code, stdout, stderr := w.run("cleanup", "-n", "000000010000000000000002")
+	require.Zero(t, code, stderr)
 	require.Equal(t, "000000010000000000000001\n", stdout)
-	code, stdout, stderr := w.run("cleanup", "000000010000000000000002")
+	require.Contains(t, stderr, "its history file was not read", "the backup is kept")
+	code, stdout, stderr = w.run("cleanup", "-n", "-d", "000000010000000000000002")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "remove 000000010000000000000001: nobody needs it\n")
+	require.Contains(t, stdout, "keep 000000010000000000000002: ")
+	code, stdout, stderr = w.run("cleanup", "--keep-backups", "none", "000000010000000000000002")
 	require.Zero(t, code)
 	require.Empty(t, stdout+stderr)
-	code, _, _ = w.run("cleanup", "-b", "000000010000000000000003")
-	require.Zero(t, code)
-	code, stdout, _ = w.run("list")
+	code, stdout, stderr = w.run("cleanup", "--keep-backups", "none", "-b", "--consumer", "standby1", "000000010000000000000003")
+	require.Zero(t, code, stderr)
+	code, stdout, _ = w.run("list", "--names")
 	require.Zero(t, code)
 	require.Equal(t, historyName+"\n", stdout)
+	code, stdout, _ = w.run("consumer", "list")
+	require.Zero(t, code)
+	require.Equal(t, "standby1\t000000010000000000000003\n", stdout)
+	for _, wrong := range [][]string{{"-x", ".gz", "000000010000000000000003"}, {"--keep-backups", "0"}, {"--consumer", "standby1"}} {
+		code, _, stderr = w.run(append([]string{"cleanup"}, wrong...)...)
+		require.Equal(t, exitUsage, code, stderr)
+	}
 
 	code, _, stderr = w.run("cleanup", historyName)
 	require.Equal(t, exitFailed, code, stderr)
-	code, _, _ = w.run("cleanup")
-	require.Equal(t, exitUsage, code)
 	w.archive = t.TempDir()
 	code, _, _ = w.run("list")
 	require.Equal(t, exitFailed, code)
@@ -284,7 +294,7 @@ func TestRun_help(t *testing.T) {
 	code, stdout, stderr := newWorld(t).run("--", "--help")
 	require.Zero(t, code)
 	require.Empty(t, stderr)
-	for _, want := range []string{"push", "fetch", "cleanup", "list", "Exit code", "75", "200", "UNDERSTUDY_ARCHIVE"} {
+	for _, want := range []string{"push", "fetch", "cleanup", "list", "Exit code", "200", "settings", "UNDERSTUDY_ARCHIVE"} {
 		require.Contains(t, stdout, want)
 	}
 }
