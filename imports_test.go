@@ -114,7 +114,7 @@ var foreign = map[string][]string{
 	"gocd":                       {"github.com/aymanbagabas/go-udiff"},
 	"benchmarks/basebackup":      {"github.com/jackc/pgx/v5"},
 	"benchmarks/walarchive":      {"github.com/jackc/pgx/v5", "golang.org/x/sys"},
-	"examples":                   {"github.com/alecthomas/kong", "github.com/vbauerster/mpb/v8", "github.com/jackc/pgx/v5", "golang.org/x/term"},
+	"examples":                   {"filippo.io/age", "go.yaml.in/yaml/v3", "github.com/alecthomas/kong", "github.com/vbauerster/mpb/v8", "github.com/jackc/pgx/v5", "golang.org/x/term"},
 }
 
 func TestImports(t *testing.T) {
