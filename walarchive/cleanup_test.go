@@ -119,7 +119,22 @@ func TestCleanup(t *testing.T) {
 }
 
 // Every store says how old and how big its objects are.
-func TestCleanup_by_age_and_size(t *testing.T) {
+func TestCleanup_by_age(t *testing.T) {
+	p := twoBackups(t)
+	require.Equal(t, []int{1, 2, 3, 4, 5, 6}, p.cleaned(t, catalog.Policy{Age: 7 * time.Hour, MinAge: time.Hour}), "too young")
+	require.Equal(t, []int{2, 3, 4, 5, 6}, p.cleaned(t, catalog.Policy{Age: 7 * time.Hour}))
+	require.Equal(t, []int{4, 5, 6}, p.cleaned(t, catalog.Policy{Age: 5 * time.Hour}))
+}
+
+func TestCleanup_by_size(t *testing.T) {
+	p := twoBackups(t)
+	require.Equal(t, []int{2, 3, 4, 5, 6}, p.cleaned(t, catalog.Policy{Bytes: 6 * segSize}))
+	require.Equal(t, []int{4, 5, 6}, p.cleaned(t, catalog.Policy{Bytes: 4 * segSize}))
+}
+
+// twoBackups is an archive of six segments and two backups: 8 hours old in segment 2, and 6 hours old in segment 4.
+func twoBackups(t *testing.T) place {
+	t.Helper()
 	p := newPlace(t, 6)
 	for _, n := range []int{2, 4} {
 		name, text := backupText(n, n)
@@ -127,16 +142,15 @@ func TestCleanup_by_age_and_size(t *testing.T) {
 		old := time.Now().Add(-time.Duration(10-n) * time.Hour)
 		require.NoError(t, os.Chtimes(filepath.Join(p.path, name), old, old))
 	}
-	cleanup := func(policy catalog.Policy) []int {
-		_, err := p.Cleanup(t.Context(), walarchive.CleanupConfig{Policy: policy})
-		require.NoError(t, err)
-		return p.has(t)
-	}
-	require.Equal(t, []int{1, 2, 3, 4, 5, 6}, cleanup(catalog.Policy{Age: 7 * time.Hour, MinAge: time.Hour}), "too young")
-	require.Equal(t, []int{2, 3, 4, 5, 6}, cleanup(catalog.Policy{Age: 7 * time.Hour}))
-	require.Equal(t, []int{2, 3, 4, 5, 6}, cleanup(catalog.Policy{Bytes: 6 * segSize}))
-	require.Equal(t, []int{4, 5, 6}, cleanup(catalog.Policy{Bytes: 4 * segSize}))
-	require.Equal(t, []int{4, 5, 6}, cleanup(catalog.Policy{Age: time.Hour}))
+	return p
+}
+
+// cleaned is what is left after a cleanup.
+func (p place) cleaned(t *testing.T, policy catalog.Policy) []int {
+	t.Helper()
+	_, err := p.Cleanup(t.Context(), walarchive.CleanupConfig{Policy: policy})
+	require.NoError(t, err)
+	return p.has(t)
 }
 
 func TestCleanup_consumers(t *testing.T) {
@@ -360,6 +374,25 @@ func TestCatalog(t *testing.T) {
 	require.Equal(t, catalog.HistoryUnreadable, l.Timelines[2].History)
 	_, err = emptyPlace(t).Catalog(t.Context())
 	require.ErrorIs(t, err, walarchive.ErrNoMarker)
+}
+
+// The marker must be there before and after the names were read: whatever was read in between is the archive's.
+func TestCatalog_comes_and_goes(t *testing.T) {
+	p := newPlace(t, 1)
+	for _, missing := range []int{1, 2} {
+		asked := 0
+		s := &faultyStore{Store: p.store, open: func(name string) error {
+			if name != walarchive.MarkerName {
+				return nil
+			}
+			if asked++; asked == missing {
+				return fs.ErrNotExist
+			}
+			return nil
+		}}
+		_, err := newArchive(t, s, ours).Catalog(t.Context())
+		require.ErrorIs(t, err, walarchive.ErrNoMarker)
+	}
 }
 
 // Before 9.3 the last segment of 4 GiB was never used: the pages tell the major.

@@ -64,6 +64,14 @@
 // Mind that such a command takes any failure for the end of the archive, see below. sha256sum of a segment's first "data"
 // bytes is the record's sha256: head -c DATA SEGMENT | sha256sum. The record of a compressed object is the text at its end: tail -c 400 OBJECT | strings.
 //
+// # Care
+//
+// [Archive.Catalog] reads what the archive holds; package catalog then lists it by timeline, finds the gaps, says which files a recovery
+// needs, and decides what may go. [Archive.Cleanup] does that: whoever needs WAL says so with [Archive.Register], base backups count by the
+// history files that their servers archived, and a policy says which of them are kept. It serves archive_cleanup_command for one standby
+// as pg_archivecleanup does, and for several where that would remove what the slower ones need. [Archive.Verify] reads all files again,
+// [Archive.Wait] waits for one, and [Check] finds out whether a place can be an archive at all. Package archiver watches the server's side.
+//
 // # Exit codes for PostgreSQL
 //
 // A command around this package owes the server these exit codes (manual, "Continuous Archiving and
