@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,12 +44,26 @@ func TestWaitLSN_timelines(t *testing.T) {
 	p := newPlace(t, 2)
 	const other = "000000020000000000000002"
 	p.push(t, other, 5)
-	name, err := p.WaitLSN(t.Context(), 0, 2*segSize)
-	require.NoError(t, err)
-	require.Equal(t, other, name)
-	name, err = p.WaitLSN(t.Context(), 1, 2*segSize)
+	for _, order := range []func([]string){slices.Sort[[]string], func(names []string) { slices.Sort(names); slices.Reverse(names) }} {
+		name, err := newArchive(t, orderedStore{p.store, order}, ours).WaitLSN(t.Context(), 0, 2*segSize)
+		require.NoError(t, err)
+		require.Equal(t, other, name)
+	}
+	name, err := p.WaitLSN(t.Context(), 1, 2*segSize)
 	require.NoError(t, err)
 	require.Equal(t, segmentName(2), name)
+}
+
+// orderedStore lists in a certain order.
+type orderedStore struct {
+	walarchive.Store
+	order func([]string)
+}
+
+func (s orderedStore) List(ctx context.Context) ([]string, error) {
+	names, err := s.Store.List(ctx)
+	s.order(names)
+	return names, err
 }
 
 func TestWait_failures(t *testing.T) {
