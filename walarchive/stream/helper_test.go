@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/pgserver"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/walarchive/stream"
@@ -273,4 +274,15 @@ func same(t testing.TB, s *pgserver.Server, dir string, tli wal.Timeline, from, 
 		require.True(t, bytes.Equal(got[:n], want[:n]), "%s differs", name)
 	}
 	return complete
+}
+
+// some runs a test in worlds of some majors, side by side.
+func some(t *testing.T, majors []int, test func(t *testing.T, w *pgserver.World)) {
+	t.Helper()
+	for _, major := range majors {
+		t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) {
+			t.Parallel()
+			test(t, pgserver.New(t, localpg.Server(t, major)))
+		})
+	}
 }

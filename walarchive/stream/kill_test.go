@@ -20,7 +20,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/pgserver"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/walarchive"
@@ -128,54 +127,50 @@ func kills(t testing.TB) int {
 // archive holds all WAL, unbroken.
 func TestRun_killed(t *testing.T) {
 	majors := []int{10, 14, 18}
-	for _, major := range majors {
-		t.Run(fmt.Sprintf("major=%d", major), func(t *testing.T) {
-			t.Parallel()
-			w := pgserver.New(t, localpg.Server(t, major))
-			primary := smallSegments(w)
-			primary.Up(append(keep(w), "-c", "synchronous_standby_names=receiver", "-c", "max_wal_senders=50")...)
-			id, err := stream.Identify(t.Context(), source(t, primary))
-			require.NoError(t, err)
-			o := order{primary.Conninfo(), t.TempDir(), t.TempDir(), walarchive.Identity{SystemID: id.SystemID, SegmentSize: id.SegmentSize}}
-			require.NoError(t, stream.CreateSlot(t.Context(), source(t, primary), "receiver"))
-			first := lsn(t, primary)
-			primary.Exec("set synchronous_commit = local; create table a (i int primary key, t text)")
+	some(t, majors, func(t *testing.T, w *pgserver.World) {
+		primary := smallSegments(w)
+		primary.Up(append(keep(w), "-c", "synchronous_standby_names=receiver", "-c", "max_wal_senders=50")...)
+		id, err := stream.Identify(t.Context(), source(t, primary))
+		require.NoError(t, err)
+		o := order{primary.Conninfo(), t.TempDir(), t.TempDir(), walarchive.Identity{SystemID: id.SystemID, SegmentSize: id.SegmentSize}}
+		require.NoError(t, stream.CreateSlot(t.Context(), source(t, primary), "receiver"))
+		first := lsn(t, primary)
+		primary.Exec("set synchronous_commit = local; create table a (i int primary key, t text)")
 
-			ctx, cancel := context.WithCancel(t.Context())
-			var load writer
-			done := make(chan error, 1)
-			go func() { done <- load.run(ctx, primary) }()
-			random := rand.New(rand.NewPCG(uint64(major), 1)) //nolint:gosec // times, not secrets
-			for range kills(t) / len(majors) {
-				before, _ := load.state()
-				cmd := o.start(t)
-				pgserver.Until(t, "a commit", func() error {
-					if n, _ := load.state(); n == before {
-						return fmt.Errorf("%d", n)
-					}
-					return nil
-				})
-				time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond) // any moment is good
-				require.NoError(t, cmd.Process.Kill())
-				_ = cmd.Wait() // killed
-				_, end := load.state()
-				require.GreaterOrEqual(t, o.reach(t), end, "a commit was acknowledged and is not there")
-			}
-			cancel()
-			<-done
-			n, _ := load.state()
-			t.Logf("%d commits", n)
-			require.GreaterOrEqual(t, n, kills(t)/len(majors))
+		ctx, cancel := context.WithCancel(t.Context())
+		var load writer
+		done := make(chan error, 1)
+		go func() { done <- load.run(ctx, primary) }()
+		random := rand.New(rand.NewPCG(uint64(w.Major), 1)) //nolint:gosec // times, not secrets
+		for range kills(t) / len(majors) {
+			before, _ := load.state()
+			cmd := o.start(t)
+			pgserver.Until(t, "a commit", func() error {
+				if n, _ := load.state(); n == before {
+					return fmt.Errorf("%d", n)
+				}
+				return nil
+			})
+			time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond) // any moment is good
+			require.NoError(t, cmd.Process.Kill())
+			_ = cmd.Wait() // killed
+			_, end := load.state()
+			require.GreaterOrEqual(t, o.reach(t), end, "a commit was acknowledged and is not there")
+		}
+		cancel()
+		<-done
+		n, _ := load.state()
+		t.Logf("%d commits", n)
+		require.GreaterOrEqual(t, n, kills(t)/len(majors))
 
-			primary.Exec("set synchronous_commit = local; insert into a values (0); select pg_switch_wal()")
-			cfg, err := o.config()
-			require.NoError(t, err)
-			end := lsn(t, primary)
-			upTo(t, cfg, end)
-			count := same(t, primary, o.Archive, 1, first, end-end%wal.LSN(id.SegmentSize), id.SegmentSize)
-			require.Positive(t, count)
-		})
-	}
+		primary.Exec("set synchronous_commit = local; insert into a values (0); select pg_switch_wal()")
+		cfg, err := o.config()
+		require.NoError(t, err)
+		end := lsn(t, primary)
+		upTo(t, cfg, end)
+		count := same(t, primary, o.Archive, 1, first, end-end%wal.LSN(id.SegmentSize), id.SegmentSize)
+		require.Positive(t, count)
+	})
 }
 
 // smallSegments makes a server whose segments are of 1 MiB if it can.
