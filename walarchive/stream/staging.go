@@ -33,7 +33,8 @@ type staging struct {
 	dir     string
 	segSize uint32
 	system  wal.SystemID
-	relay   bool          // what is written now comes from a standby
+	relay   bool // what is written now comes from a standby
+	fsync   func(*os.File) error
 	wake    chan struct{} // something can be synced
 
 	mu      sync.Mutex
@@ -59,7 +60,7 @@ type segmentFile struct {
 }
 
 func openStaging(dir string, segSize uint32, system wal.SystemID) *staging {
-	s := &staging{dir: dir, segSize: segSize, system: system, wake: make(chan struct{}, 1), left: map[wal.Segment]int64{}}
+	s := &staging{dir: dir, segSize: segSize, system: system, fsync: (*os.File).Sync, wake: make(chan struct{}, 1), left: map[wal.Segment]int64{}}
 	s.room = sync.NewCond(&s.mu)
 	return s
 }
@@ -353,8 +354,10 @@ func (s *staging) settle(c *segmentFile) error {
 	if err != nil {
 		return err
 	}
-	damaged := chain.End() != nil // that is for the archive to refuse
-	if damaged || chain.ValidEnd() >= chain.DataEnd() {
+	if chain.End() != nil {
+		return nil //nolint:nilerr // a damaged segment is for the archive to refuse
+	}
+	if chain.ValidEnd() >= chain.DataEnd() {
 		return nil
 	}
 	zeros := make([]byte, 64<<10)
@@ -425,7 +428,7 @@ func (s *staging) sync() (place, error) {
 func (s *staging) syncFile(c *segmentFile, to int64, left bool) error {
 	complete := to == int64(s.segSize)
 	if to > c.synced || complete || left {
-		if err := c.f.Sync(); err != nil {
+		if err := s.fsync(c.f); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,11 @@ package stream
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -361,6 +364,109 @@ func TestStaging_syncFails(t *testing.T) {
 		require.True(t, permanent(err))
 		require.Equal(t, place{1, at1}, s.durable())
 	}
+}
+
+func TestStaging_durable(t *testing.T) {
+	want := waltest.Segment(system, mib, name1, mib, 1)
+	s := stagedIn(t, "", nil)
+	s.begin(place{1, at1})
+	synced, broken := 0, errors.New("broken")
+	s.fsync = func(*os.File) error { synced++; return broken }
+	require.NoError(t, s.write(place{1, at1}, want[:1000]))
+	_, err := s.sync()
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, place{1, at1}, s.durable())
+
+	// A new file's name, too.
+	s.fsync = func(*os.File) error { synced++; return nil }
+	restore := atomicfile.SetHook(func(step atomicfile.Step) error {
+		if step == atomicfile.StepSyncDir {
+			return broken
+		}
+		return nil
+	})
+	_, err = s.sync()
+	restore()
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, place{1, at1}, s.durable())
+	got, err := s.sync()
+	require.NoError(t, err)
+	require.Equal(t, place{1, at1 + 1000}, got)
+	require.Equal(t, 3, synced)
+	_, err = s.sync()
+	require.NoError(t, err)
+	require.Equal(t, 3, synced, "nothing new")
+}
+
+// memory is an archive that notes what it gets.
+type memory struct {
+	got  []string
+	fail error
+}
+
+func (m *memory) Push(_ context.Context, path string) error {
+	m.got = append(m.got, filepath.Base(path))
+	return m.fail
+}
+
+func (m *memory) PushReceived(_ context.Context, segment string, upto uint32, _ io.Reader) error {
+	m.got = append(m.got, fmt.Sprintf("%s:%d", segment, upto))
+	return m.fail
+}
+
+func (m *memory) Names(context.Context) ([]string, error) { return nil, nil }
+
+func TestUploader(t *testing.T) {
+	m := &memory{}
+	r, err := New(Config{Dir: "x", Archive: m})
+	require.NoError(t, err)
+	s := stagedIn(t, name1, waltest.Segment(system, mib, name1, mib, 1))
+	const left, next = "000000010000000000000011", "000000020000000000000011"
+	require.NoError(t, os.WriteFile(s.path(left+".partial"), waltest.Segment(system, mib, left, 8192, 1), 0o600))
+	require.NoError(t, s.keep("00000002.history", []byte("1\t0/1100100\tx\n")))
+	require.NoError(t, os.WriteFile(s.path(next), waltest.Segment(system, mib, next, mib, 1), 0o600))
+	at, _, err := s.inspect()
+	require.NoError(t, err)
+	u := newUploader(r, s)
+
+	// Nothing goes before the archive has it.
+	m.fail = errors.New("away")
+	require.ErrorIs(t, u.pass(t.Context(), false), m.fail)
+	require.Equal(t, []string{"00000002.history"}, m.got)
+	m.fail, m.got = nil, nil
+	require.NoError(t, u.pass(t.Context(), false))
+	require.Equal(t, []string{"00000002.history", name1, left + ":8185", next}, m.got) // up to the last byte that is not zero
+	require.NoFileExists(t, s.path(name1))
+	require.NoFileExists(t, s.path(left+".partial"))
+	require.FileExists(t, s.path(next), "it says where to go on")
+	require.Equal(t, at1+2*mib, r.Status().Archived)
+	m.got = nil
+	require.NoError(t, u.pass(t.Context(), false))
+	require.Empty(t, m.got, "once is enough")
+
+	// The beginning of the next, when it is durable and not more often than wanted.
+	const third = "000000020000000000000012"
+	require.NoError(t, s.write(at, waltest.Segment(system, mib, third, mib, 1)[:5000]))
+	require.NoError(t, u.pass(t.Context(), true))
+	require.Equal(t, []string{}, append([]string{}, m.got...), "not durable yet")
+	_, err = s.sync()
+	require.NoError(t, err)
+	require.NoError(t, u.pass(t.Context(), false))
+	require.Empty(t, m.got, "not time yet")
+	require.NoError(t, u.pass(t.Context(), true))
+	require.NoError(t, u.pass(t.Context(), true))
+	require.Equal(t, []string{third + ":5000"}, m.got)
+	require.NoFileExists(t, s.path(next), "a later file says where to go on")
+
+	// A segment that is to be received again, and all after it, wait.
+	m.got = nil
+	s = stagedIn(t, name1+".partial", waltest.Segment(system, mib, name1, mib, 1))
+	require.NoError(t, os.WriteFile(s.path(left), waltest.Segment(system, mib, left, mib, 1), 0o600))
+	_, _, err = s.inspect()
+	require.NoError(t, err)
+	require.NoError(t, newUploader(r, s).pass(t.Context(), true))
+	require.Empty(t, m.got)
+	require.FileExists(t, s.path(name1+".partial"))
 }
 
 func TestKeep(t *testing.T) {
