@@ -70,7 +70,8 @@
 // postmaster: without requests it ends after its idle time, and until then it holds nothing of the server's but its working directory.
 // [Spawn] gives it a session of its own and none of the postmaster's files or pipes, so it does not keep a server from shutting down.
 // Where the server itself is process 1 (a container without an init) it would become the parent of the helper, and take the violent death
-// of a child that it does not know for a crash of its own: Spawn refuses there. Run the helper as a service of its own instead.
+// of a child that it does not know for a crash of its own, and end all sessions (seen with 11 and 18): Spawn refuses there. Run the helper
+// as a service of its own instead.
 //
 // A busy cluster's helper never becomes idle, so put all that must be equal, the version of the program included, into [Bond].Settings:
 // then the clients of a new configuration do their work themselves until the old helper has ended.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,8 +124,15 @@ func (f *fetcher) follow(name wal.FileName) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.target.Timeline == h.Timeline && slices.Equal(f.target.Entries, h.Entries) {
+		return
+	}
 	f.target = h
 	clear(f.missed)
+	f.remove(func(name string) bool { // they may be of the timeline that is left
+		_, err := wal.ParseSegment(name, f.segSize)
+		return err == nil
+	})
 }
 
 // get returns when name lies in the folder. A flight that began before it proves nothing by its failure, nor its absence.

@@ -216,6 +216,23 @@ func TestFetcher_newer_timeline_lacks_the_segment_of_the_switch(t *testing.T) {
 	})
 }
 
+func TestFetcher_a_new_timeline_while_the_old_one_was_fetched_ahead(t *testing.T) {
+	inFetchBubble(t, 1, 3, func(b fetchBench) {
+		b.history(2, "1\t0/400060\tx\n")
+		b.holds(segNames(1, 1, 9)...)
+		b.holds(segNames(2, 4, 9)...)
+		require.NoError(b.t, b.fetch(segName(1, 2)))
+		require.Equal(b.t, segNames(1, 3, 5), b.spool())
+		require.NoError(b.t, b.fetch("00000002.history"))
+		b.archive.asked()
+		require.NoError(b.t, b.fetch(segName(1, 3)))
+		require.Equal(b.t, append(segNames(1, 3, 3), segNames(2, 4, 6)...), b.archive.asked(), "the old timeline's files are not what will be asked for")
+		require.Equal(b.t, segNames(2, 4, 6), b.spool())
+		require.NoError(b.t, b.fetch("00000002.history"))
+		require.Equal(b.t, segNames(2, 4, 6), b.spool(), "the same history again changes nothing")
+	})
+}
+
 func TestFetcher_a_timeline_nobody_told_of(t *testing.T) {
 	inFetchBubble(t, 1, 3, func(b fetchBench) {
 		b.history(2, "1\t0/400060\tx\n")

@@ -79,6 +79,7 @@ func (p *pusher) push(ctx context.Context, path string, want fingerprint) error 
 		switch {
 		case err == nil && f.pushed == want:
 			p.claim(path, want)
+			p.forget(filepath.Dir(path)) // it was not foreseen, so what was may not be asked for
 			p.lookAhead(filepath.Dir(path))
 			return nil
 		case mine && err != nil:
@@ -162,7 +163,6 @@ func (p *pusher) round(ctx context.Context, walDir string) {
 		p.log.DebugContext(ctx, "cannot look ahead", "error", err)
 		return
 	}
-	p.forget(walDir)
 	var histories, others []string
 	for _, name := range p.choose(walDir, names) {
 		path := filepath.Join(walDir, name.String())

@@ -276,8 +276,8 @@ func TestPusher_forgets_what_does_not_wait_any_more(t *testing.T) {
 		b.archive.asked()
 		b.p.forget(b.data.dir)
 		require.Len(b.t, b.p.done, 4, "another folder's are not judged")
-		b.p.forget(b.data.wal(""))
-		require.Empty(b.t, b.p.done)
+		require.NoError(b.t, b.push(segName(1, 6)))
+		require.Equal(b.t, segNames(1, 6, 9), b.archive.asked(), "room for the next")
 	})
 }
 
