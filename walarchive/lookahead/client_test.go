@@ -380,6 +380,7 @@ func TestServer_refuses_what_it_does_not_understand(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(strings.TrimPrefix(got, greeting+"\n")), &r), got)
 			require.Equal(t, refused, r.Outcome)
 			require.NotEmpty(t, r.Message)
+			require.Equal(t, strings.Contains(name, "path"), strings.Contains(r.Message, "no path of"), r.Message)
 			require.Empty(t, helper.asked())
 		})
 	}

@@ -248,7 +248,7 @@ func (k *killing) run(args ...string) int {
 func runs(t testing.TB) int {
 	text := os.Getenv("UNDERSTUDY_KILL_RUNS")
 	if text == "" {
-		return 150
+		return 100
 	}
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)
