@@ -120,6 +120,18 @@ func TestVerify_ended(t *testing.T) {
 	}})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, map[walarchive.Verdict]int{walarchive.VerdictOK: 2}, r.Count)
+	// In the middle of a file: that is no finding about it.
+	ctx, cancel = context.WithCancel(t.Context())
+	slow := &faultyStore{Store: p.store, open: func(name string) error {
+		if name == segmentName(3) {
+			cancel()
+		}
+		return nil
+	}}
+	r, err = newArchive(t, slow, ours).Verify(ctx, walarchive.VerifyConfig{Names: []string{segmentName(1), segmentName(3)}, Parallel: 1})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, map[walarchive.Verdict]int{walarchive.VerdictOK: 1}, r.Count)
+	require.Empty(t, r.Findings)
 	_, err = emptyPlace(t).Verify(t.Context(), walarchive.VerifyConfig{})
 	require.ErrorIs(t, err, walarchive.ErrNoMarker)
 }
