@@ -78,7 +78,11 @@ func (a *Archive) remove(ctx context.Context, cfg CleanupConfig, s survey, r Cle
 			errs = append(errs, t.wrap(err))
 			continue
 		}
-		errs = append(errs, t.wrap(t.Store.Remove(ctx, common(remove, s.names[i]))))
+		names := remove
+		if len(a.targets) > 1 {
+			names = common(remove, s.names[i])
+		}
+		errs = append(errs, t.wrap(t.Store.Remove(ctx, names)))
 	}
 	return r, errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ func (a *Archive) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	return s.catalog, err
 }
 
-// survey is a catalog with the names of each target, sorted.
+// survey is a catalog with the names of each target; those of several are sorted.
 type survey struct {
 	catalog *catalog.Catalog
 	names   [][]string
@@ -43,15 +43,17 @@ func (a *Archive) survey(ctx context.Context) (survey, error) {
 		s.names = append(s.names, names)
 	}
 	all := s.names[0]
-	if len(a.targets) > 1 {
-		all = slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.names...))))
+	if len(a.targets) > 1 { // one target's names are not worth the time
+		all = slices.Concat(s.names...)
+		slices.Sort(all)
+		all = slices.Compact(all)
+		for _, names := range s.names {
+			slices.Sort(names)
+		}
 	}
 	var err error
 	if s.catalog, err = catalog.New(all, a.id.SegmentSize); err != nil {
 		return survey{}, err
-	}
-	for i := range s.names {
-		s.names[i] = slices.Sorted(slices.Values(s.names[i]))
 	}
 	s.catalog.SetNumbering(a.numbering(ctx, s.names))
 	for name, text := range a.texts(ctx, s.catalog.Texts()) {
