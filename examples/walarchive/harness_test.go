@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/pgserver"
+	"github.com/understudy-ha/understudy/internal/s3test"
+	"github.com/understudy-ha/understudy/internal/sshtest"
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/recovery"
 )
@@ -20,6 +22,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	s3test.Environment(os.Setenv)
 	defer func() { _ = os.RemoveAll(built.folder) }()
 	return pgserver.Run(m)
 }
@@ -101,6 +104,35 @@ func recoverWith(t *testing.T, s *pgserver.Server, cfg recovery.Config) {
 	t.Helper()
 	require.NoError(t, recovery.TakeOver(t.Context(), recovery.Disk{}, recovery.Server{DataDir: s.Data, Major: pgconf.Major(s.World.Major)}, cfg))
 	own(t, s.World, s.Data)
+}
+
+// s3URL is the archive in a bucket.
+func s3URL(endpoint, bucket string) string {
+	return fmt.Sprintf("s3://%s/archive?endpoint=%s&path_style=true&region=%s", bucket, endpoint, s3test.Region)
+}
+
+// sshPlace is an archive on an SSH server.
+type sshPlace struct {
+	*sshtest.Server
+	folder, keys string
+}
+
+// newSSHPlace starts a server, and gives the user of the PostgreSQL servers a key for it.
+func newSSHPlace(t *testing.T, w *pgserver.World) sshPlace {
+	t.Helper()
+	p := sshPlace{sshtest.Start(t), mkdir(t, w, "ssh"), mkdir(t, w, "keys")}
+	for name, from := range map[string]string{"known_hosts": p.KnownHosts, "key": p.KeyFile} {
+		b, err := os.ReadFile(from)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(p.keys, name), b, 0o600))
+	}
+	own(t, w, p.keys)
+	return p
+}
+
+// url is the archive, if the server is behind that port.
+func (p sshPlace) url(port int) string {
+	return fmt.Sprintf("sftp://%s@%s:%d%s?known_hosts=%s/known_hosts&key=%s/key&agent=none", p.User, sshtest.Host, port, p.folder, p.keys, p.keys)
 }
 
 // lines counts those of a text that contain all of the words.

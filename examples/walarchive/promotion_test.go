@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/pgserver"
+	"github.com/understudy-ha/understudy/internal/s3test"
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/walarchive"
@@ -73,7 +76,7 @@ func (p *past) command(t *testing.T, url string, tr trouble) (command, flag stri
 	flag = filepath.Join(p.w.Dir, fmt.Sprintf("trouble%d", p.copies+1))
 	require.NoError(t, os.WriteFile(flag, nil, 0o600))
 	path := script(t, p.w, fmt.Sprintf("restore%d", p.copies+1), fmt.Sprintf(`url='%s'
-fetch() { exec %s --archive "$url" fetch "$1" "$2"; }
+fetch() { exec %s --archive "$url" --retry 0s fetch "$1" "$2"; }
 if test "$1" = %s && test -e %s; then %s
 fi
 fetch "$1" "$2"`, url, program(t), p.segments[tables/2], flag, tr.shell))
@@ -85,7 +88,10 @@ fetch "$1" "$2"`, url, program(t), p.segments[tables/2], flag, tr.shell))
 func TestPromotion(t *testing.T) {
 	each(t, func(t *testing.T, w *pgserver.World) {
 		archive, empty := mkdir(t, w, "archive"), mkdir(t, w, "empty")
-		p := newPast(t, w, fmt.Sprintf(`%s --archive %s push "%%p"`, program(t), archive))
+		gateway := s3test.Start(t)
+		bucket, sshd := gateway.Bucket(t), newSSHPlace(t, w)
+		p := newPast(t, w, fmt.Sprintf(`%s --archive %s --archive "%s" --archive "%s" push "%%p"`,
+			program(t), archive, s3URL(gateway.Endpoint, bucket), sshd.url(sshd.Port)))
 		damaged := mkdir(t, w, "damaged")
 		p.w.CopyTree(archive, damaged)
 		flip(t, filepath.Join(damaged, p.segments[tables/2]))
@@ -99,8 +105,45 @@ func TestPromotion(t *testing.T) {
 		} {
 			p.fails(t, archive, tr)
 		}
+		bad := func(trouble s3test.Trouble) string {
+			return "url='" + s3URL(gateway.Proxy(t, onlyFor(p.segments[tables/2], trouble)), bucket) + "'"
+		}
+		for _, tr := range []trouble{
+			{"empty_bucket", "url='" + s3URL(gateway.Endpoint, gateway.Bucket(t)) + "'", walarchive.MarkerName},
+			{"no_bucket", "url='" + s3URL(gateway.Endpoint, "nobodys") + "'", "bucket"},
+			{"forbidden", bad(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+				s3test.Refuse(w, http.StatusForbidden, "AccessDenied", "no")
+			}), "accessdenied"},
+			{"cut", bad(cutInTheMiddle), ""},
+		} {
+			p.fails(t, s3URL(gateway.Endpoint, bucket), tr)
+		}
+		p.fails(t, sshd.url(sshd.Port), trouble{"refused", "url='" + sshd.url(1) + "'", "refused"})
 		p.standbyWaits(t, archive, trouble{"unmounted", "url=" + empty, ""})
 	})
+}
+
+// onlyFor makes trouble for requests about one object.
+func onlyFor(object string, trouble s3test.Trouble) s3test.Trouble {
+	return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		if strings.HasSuffix(r.URL.Path, object) {
+			trouble(w, r, next)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// cutInTheMiddle loses the connection after half of the object.
+func cutInTheMiddle(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+	answer := httptest.NewRecorder()
+	next(answer, r)
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2]) // the client will notice
+	s3test.Cut(w)
 }
 
 // fails demands that a recovery which meets trouble stops, and that without it, the same recovery gets to the end.
