@@ -30,7 +30,7 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 			return err
 		}
 		keep := func(f *os.File) error { return setModeAndOwner(f, old, perm) }
-		tmp, _, err := writeTemp(d, name, bytes.NewReader(data), keep)
+		tmp, _, err := writeTemp(d, name, copyOf(bytes.NewReader(data), false), keep)
 		if err != nil {
 			return err
 		}
@@ -58,11 +58,21 @@ func Publish(path string, r io.Reader, perm fs.FileMode) (int64, error) {
 // PublishIn is [Publish] for a name inside an open directory. The whole sequence happens in that directory,
 // even if another one is moved or mounted over its path meanwhile.
 func PublishIn(d *os.Root, name string, r io.Reader, perm fs.FileMode) (int64, error) {
+	return publishIn(d, name, copyOf(r, false), perm)
+}
+
+// PublishSparseIn is [PublishIn] for a file that nobody will ever write to: long runs of zeros in it take no room on the disk, and
+// no time. Writing into such a hole later could fail for want of room, so it is not for a file that a server may reuse.
+func PublishSparseIn(d *os.Root, name string, r io.Reader, perm fs.FileMode) (int64, error) {
+	return publishIn(d, name, copyOf(r, true), perm)
+}
+
+func publishIn(d *os.Root, name string, write content, perm fs.FileMode) (int64, error) {
 	if err := checkName(name); err != nil {
 		return 0, err
 	}
 	mode := func(f *os.File) error { return setModeAndOwner(f, nil, perm) }
-	tmp, n, err := writeTemp(d, name, r, mode)
+	tmp, n, err := writeTemp(d, name, write, mode)
 	if err != nil {
 		return n, err
 	}
@@ -187,9 +197,12 @@ func IsTemp(name string) bool {
 // TempName returns a new name for the temporary file of one that shall be called name.
 func TempName(name string) string { return "." + name + tempMark + rand.Text()[:16] }
 
-// writeTemp returns the name of a temporary file that holds all of r, synced and closed. On an error it has
+// content writes what belongs into a new file.
+type content func(*os.File) (int64, error)
+
+// writeTemp returns the name of a temporary file that holds all of its content, synced and closed. On an error it has
 // removed the file.
-func writeTemp(d *os.Root, name string, r io.Reader, prepare func(*os.File) error) (string, int64, error) {
+func writeTemp(d *os.Root, name string, write content, prepare func(*os.File) error) (string, int64, error) {
 	tmp := TempName(name)
 	var f *os.File
 	err := do(StepCreate, func() (err error) {
@@ -199,7 +212,7 @@ func writeTemp(d *os.Root, name string, r io.Reader, prepare func(*os.File) erro
 	if err != nil {
 		return "", 0, err
 	}
-	n, err := fill(f, r, prepare)
+	n, err := fill(f, write, prepare)
 	if err != nil {
 		return "", n, errors.Join(err, d.Remove(tmp))
 	}
@@ -207,10 +220,10 @@ func writeTemp(d *os.Root, name string, r io.Reader, prepare func(*os.File) erro
 }
 
 // fill writes, prepares, syncs and closes f; f is closed in every case.
-func fill(f *os.File, r io.Reader, prepare func(*os.File) error) (n int64, err error) {
+func fill(f *os.File, write content, prepare func(*os.File) error) (n int64, err error) {
 	defer f.Close() // for the early returns; closing twice does no harm
 	err = do(StepWrite, func() (err error) {
-		n, err = copyTo(f, r)
+		n, err = write(f)
 		return err
 	})
 	if err != nil {

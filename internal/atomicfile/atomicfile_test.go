@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,6 +101,67 @@ func TestPublish_large(t *testing.T) {
 	require.Equal(t, int64(len(want)), n)
 	require.True(t, bytes.Equal(want, []byte(read(t, path))))
 	onlyFile(t, path)
+}
+
+// Where there are zeros there may be holes, which nobody sees who reads.
+func TestPublishSparseIn(t *testing.T) {
+	data, hole := bytes.Repeat([]byte{1}, copyBuffer), make([]byte, copyBuffer)
+	for name, want := range map[string][]byte{
+		"end":    slices.Concat(data, hole, hole),
+		"inside": slices.Concat(data, hole, data),
+		"begin":  slices.Concat(hole, data, data[:5]),
+		"odd":    slices.Concat(data, hole, hole[:100]),
+		"all":    hole,
+		"less":   hole[1:],
+		"none":   nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			d, err := os.OpenRoot(dir)
+			require.NoError(t, err)
+			defer d.Close()
+			n, err := PublishSparseIn(d, "seg", struct{ io.Reader }{bytes.NewReader(want)}, 0o640)
+			require.NoError(t, err)
+			require.Equal(t, int64(len(want)), n)
+			path := filepath.Join(dir, "seg")
+			require.True(t, bytes.Equal(want, []byte(read(t, path))))
+			require.Equal(t, fs.FileMode(0o640), mode(t, path))
+			onlyFile(t, path)
+		})
+	}
+}
+
+func blocks(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	return info.Sys().(*syscall.Stat_t).Blocks * 512
+}
+
+// Only the file that nobody writes to again may lack room on the disk.
+func TestPublish_room(t *testing.T) {
+	dir := t.TempDir()
+	d, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	defer d.Close()
+	content := func() io.Reader { return io.LimitReader(zeroReader{}, 16<<20) }
+	_, err = PublishSparseIn(d, "sparse", content(), 0o600)
+	require.NoError(t, err)
+	_, err = PublishIn(d, "full", content(), 0o600)
+	require.NoError(t, err)
+	full := blocks(t, filepath.Join(dir, "full"))
+	if full < 16<<20 {
+		t.Logf("the file system stores zeros in %d bytes by itself", full)
+		return
+	}
+	require.Less(t, blocks(t, filepath.Join(dir, "sparse")), full/2)
+}
+
+type zeroReader struct{}
+
+func (zeroReader) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func TestPublish_symlink_is_not_followed(t *testing.T) {

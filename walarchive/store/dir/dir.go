@@ -207,7 +207,7 @@ func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
 	}
 	d := s.current()
 	src := &source{ctx: ctx, r: r}
-	_, err = atomicfile.PublishIn(d, name, src, s.mode)
+	_, err = atomicfile.PublishSparseIn(d, name, src, s.mode)
 	switch {
 	case err == nil, src.err != nil:
 		return err

@@ -5,6 +5,9 @@
 // names the cluster) and, while a push runs or after one was killed, temporary files named ".NAME.tmp-…", which
 // [Store.Sweep] removes when they are old. Files have mode 0600, or [Config.Mode].
 //
+// Long runs of zeros, such as the end of a segment that was switched early, are holes that take no room. A copy by cp has holes, too, unless
+// it is told --sparse=never; a server that reuses such a file for new WAL may find the disk full later than it should.
+//
 // The directory must exist; Open never makes it, [Ensure] does. Put it one level below the mount point of a disk or share
 // (/mnt/backup/archive, not /mnt/backup): if nothing is mounted there it is missing, and pushes fail until it is
 // back, instead of filling the wrong disk. [Config.Mount] checks the same without relying on the layout.
