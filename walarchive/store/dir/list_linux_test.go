@@ -43,6 +43,11 @@ func FuzzAppendObjects_never_panics(f *testing.F) {
 	f.Add(append(record(syscall.DT_REG, "000000010000000000000001"), record(syscall.DT_DIR, "x")...))
 	f.Add(record(syscall.DT_LNK, "a")[:20])
 	f.Add([]byte{})
+	for _, size := range []uint16{0, 5, 19, 20, 9999} {
+		short := record(syscall.DT_REG, "a")
+		binary.NativeEndian.PutUint16(short[16:], size)
+		f.Add(short)
+	}
 	root, err := os.OpenRoot(f.TempDir())
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, records []byte) {
