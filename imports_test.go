@@ -82,7 +82,7 @@ var mayImport = map[string][]string{
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
 	"benchmarks/basebackup":      {"recovery/basebackup", "pgconf/...", "internal/localpg"},
-	"benchmarks/walarchive":      {"internal/localpg"}, // what it measures are programs
+	"benchmarks/walarchive":      {"internal/localpg", "walarchive/wal"}, // what it measures are programs
 	"walarchive/store/storetest": {"walarchive/...", "internal/waltest"},
 	"examples/pgconf":            {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 // care times what is done with an archive as a whole: the commands that read the names of a large one, and the removal of nearly all of it.
@@ -19,7 +21,7 @@ func (b *bench) care(ctx context.Context) error {
 }
 
 // manyName is the name of one of many segments.
-func manyName(i int) string { return fmt.Sprintf("00000001%08X%08X", i/256, i%256) }
+func manyName(i int) string { return wal.Segment{Timeline: 1, Number: uint64(i)}.Name(segmentSize) }
 
 // crowd fills a folder with files that have the names of segments.
 func crowd(dir string, many int) error {
@@ -50,7 +52,7 @@ func (b *bench) crowded(ctx context.Context, name string) error {
 	return crowd(b.archive(name), b.many)
 }
 
-// reading times list and a dry run of cleanup.
+// reading times list, gaps and a dry run of cleanup.
 func (b *bench) reading(ctx context.Context) error {
 	const archive = "walarchive many"
 	if err := b.crowded(ctx, archive); err != nil {
@@ -59,6 +61,7 @@ func (b *bench) reading(ctx context.Context) error {
 	keep := manyName(b.many - b.many/100)
 	tools := []*tool{
 		{name: "walarchive list", line: func(string) string { return b.line(b.archive(archive), "list") }},
+		{name: "walarchive gaps", line: func(string) string { return b.line(b.archive(archive), "gaps") }},
 		{name: "walarchive cleanup -n", line: func(string) string { return b.line(b.archive(archive), "cleanup -n", keep) }},
 		{name: "pg_archivecleanup -n", program: b.Bin("pg_archivecleanup"), line: func(string) string {
 			return joined([]string{b.Bin("pg_archivecleanup"), "-n", b.archive(archive), keep})

@@ -31,6 +31,9 @@ func (b *bench) fetch(ctx context.Context) error {
 		{fmt.Sprintf("fetch, %s, no replay", codec.name), 0, targets{}},
 	} {
 		tools, err := b.able(ctx, []*tool{
+			b.fetcher("walarchive ahead", func() error { return fresh(b.spool()) }, func(name string) string {
+				return b.line(b.archive(archive), b.lookAhead(), "fetch", name, restored)
+			}),
 			b.fetcher("walarchive", nil, func(name string) string { return b.line(b.archive(archive), "fetch", name, restored) }),
 			b.fetcher("cp, not encoded", nil, func(name string) string { return "cp " + filepath.Join(b.copies(copies.name), name) + " " + restored }),
 			b.pgBackRestGet("pgbackrest", ""),
@@ -48,9 +51,6 @@ func (b *bench) fetch(ctx context.Context) error {
 	}
 	return nil
 }
-
-// async makes pgBackRest work ahead, with as many processes as here are processors.
-const async = "--archive-async --process-max=2"
 
 // fill has a tool archive all full segments, if it is there.
 func (b *bench) fill(ctx context.Context, t *tool) error {

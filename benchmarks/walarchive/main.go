@@ -46,11 +46,13 @@ type part struct {
 func (b *bench) parts() []part {
 	return []part{
 		{"push", b.push},
+		{"ahead", b.ahead},
 		{"fetch", b.fetch},
 		{"care", b.care},
 		{"start", b.start},
 		{"cpu", b.cpu},
 		{"memory", b.memory},
+		{"receive", b.receive},
 	}
 }
 

@@ -20,7 +20,7 @@ func TestMeasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"push, not encoded", "dd", "fetch, ", "look over an archive of 300", "remove 296 of 300", "start: ", "CPU time", "peak memory", "targets met",
+		"push, not encoded", "dd", "push ahead, ", "fetch, ", "look over an archive of 300", "remove 296 of 300", "start: ", "CPU time", "peak memory", "receive", "targets met",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the report", want)

@@ -10,15 +10,20 @@ import (
 	"strings"
 )
 
-// ours is our push, to an archive of its own. More flags may follow the verb.
+// ours is our push, to an archive of its own.
 func (b *bench) ours(name, flags string) *tool {
 	dir := b.archive(name)
 	return &tool{
 		name:  name,
 		reset: func() error { return fresh(dir) },
-		line:  func(job string) string { return b.line(dir, "push", flags, "pg_wal/"+job) },
+		line:  func(job string) string { return b.line(dir, flags, "push", "pg_wal/"+job) },
 	}
 }
+
+// lookAhead are the flags that make ours work ahead.
+func (w *world) lookAhead() string { return "--ahead=2 --spool=" + w.spool() }
+
+func (w *world) spool() string { return w.path("spool") }
 
 // archive is where a tool of ours has its archive.
 func (w *world) archive(name string) string {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -80,7 +81,43 @@ func (b *bench) memory(ctx context.Context) error {
 		}
 		t.row(cells...)
 	}
+	together, err := b.together(ctx, b.pushAhead("walarchive ahead", b.ours("walarchive", codecs[2].ours+" "+b.lookAhead())))
+	if err != nil {
+		return err
+	}
+	what := "working ahead, all processes, " + codecs[2].name
+	t.row(what, mib(together), b.report.judge("memory "+what, inMiB(together), 64, " MiB"))
 	return t.end()
+}
+
+// together is the most memory in bytes that a tool and its helpers have resident at one time while all segments are pushed.
+func (b *bench) together(ctx context.Context, t *tool) (int64, error) {
+	if err := b.reset(t); err != nil {
+		return 0, err
+	}
+	var most int64
+	looking, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for looking.Err() == nil {
+			var sum int64
+			for _, pid := range b.helpers() {
+				sum += status(pid, "VmRSS")
+			}
+			most = max(most, sum)
+			time.Sleep(time.Millisecond)
+		}
+	})
+	var err error
+	for _, job := range b.full {
+		if _, err = b.call(ctx, t, job, directly); err != nil {
+			break
+		}
+	}
+	stop()
+	watch.Wait()
+	b.reap()
+	return most, err
 }
 
 func inMiB(bytes int64) float64 { return float64(bytes) / (1 << 20) }

@@ -26,6 +26,9 @@ func (b *bench) push(ctx context.Context) error {
 // codecs are the encodings that are compared, with the flags for them.
 var codecs = []struct{ name, ours, pgBackRest string }{
 	{"not encoded", "", "--compress-type=none"},
+	{"lz4", "--compress=lz4", "--compress-type=lz4"},
+	{"zstd level 1", "--compress=zstd:1", "--compress-type=zst --compress-level=1"},
+	{"zstd level 3", "--compress=zstd:3", "--compress-type=zst --compress-level=3"},
 }
 
 func (b *bench) pushed(ctx context.Context, title string, tools []*tool, want targets) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/understudy-ha/understudy/internal/localpg"
+	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 // server is the running server that makes the WAL. It keeps all of it.
@@ -134,7 +135,7 @@ begin
 end $$`
 
 const (
-	segmentSize = 16 << 20
+	segmentSize = wal.DefaultSegmentSize
 	accounts    = 1_000_000
 	// perCheckpoint is how many segments are between two checkpoints, after each of which pages are logged as a whole once.
 	perCheckpoint = 16
@@ -200,8 +201,9 @@ func (l loader) fill(ctx context.Context, rows, size int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	transactions := max(10, size/32768) // whose pages may all be logged as a whole
 	for {
-		if err := l.exec(ctx, fmt.Sprintf("call work(20, %d)", rows)); err != nil {
+		if err := l.exec(ctx, fmt.Sprintf("call work(%d, %d)", transactions, rows)); err != nil {
 			return "", err
 		}
 		now, filled, err := l.position(ctx)
