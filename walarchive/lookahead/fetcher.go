@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,12 +34,11 @@ type fetcher struct {
 	at       wal.Segment                   // asked for last; zero at first, on timeline 0, which no history contains
 	stopped  bool                          // a prefetch found nothing or failed since then
 	underWay map[uint64]context.CancelFunc // prefetches by segment number
-	missed   map[wal.Segment]bool          // what prefetches did not find on newer timelines: a hint, never an answer
 }
 
 func newFetcher(archive Archive, dir string, segSize uint32, workers, ahead int, crew *crew, log *slog.Logger) *fetcher {
 	return &fetcher{archive: archive, dir: dir, segSize: segSize, workers: workers, ahead: ahead, crew: crew, log: log,
-		flights: map[string]*flight{}, underWay: map[uint64]context.CancelFunc{}, missed: map[wal.Segment]bool{}}
+		flights: map[string]*flight{}, underWay: map[uint64]context.CancelFunc{}}
 }
 
 // fetch returns when the file called name lies in the folder, or the reason why not: one that came up after the call.
@@ -70,7 +68,6 @@ func (f *fetcher) moveTo(seg wal.Segment) {
 		f.target = wal.History{Timeline: seg.Timeline}
 	}
 	f.at, f.stopped = seg, false
-	maps.DeleteFunc(f.missed, func(s wal.Segment, _ bool) bool { return !f.inWindow(s.Number) })
 	for number, cancel := range f.underWay {
 		if !f.inWindow(number) {
 			cancel()
@@ -128,7 +125,6 @@ func (f *fetcher) follow(name wal.FileName) {
 		return
 	}
 	f.target = h
-	clear(f.missed)
 	f.remove(func(name string) bool { // they may be of the timeline that is left
 		_, err := wal.ParseSegment(name, f.segSize)
 		return err == nil
@@ -211,14 +207,11 @@ func (f *fetcher) fill() {
 	}
 }
 
-// supplied reports whether the first of the names that the archive may hold lies in the folder.
+// supplied reports whether one of the names lies in the folder. It is the first that the archive held when it was fetched.
 func (f *fetcher) supplied(names []wal.Segment) bool {
 	for _, seg := range names {
 		if f.has(seg.Name(f.segSize)) {
 			return true
-		}
-		if !f.missed[seg] {
-			return false
 		}
 	}
 	return false
@@ -256,9 +249,6 @@ func (f *fetcher) first(ctx context.Context, names []wal.Segment) error {
 		if err == nil || !isAbsent(err) {
 			return err
 		}
-		f.mu.Lock()
-		f.missed[seg] = true
-		f.mu.Unlock()
 	}
 	return err
 }

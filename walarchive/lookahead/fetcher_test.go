@@ -80,7 +80,6 @@ func TestFetcher_looks_ahead_in_bounds(t *testing.T) {
 		for i := range uint64(30) {
 			require.NoError(b.t, b.fetch(segName(1, i+1)))
 			require.Equal(b.t, min(i+5, 30), 1+i+uint64(len(b.spool())), "four ahead")
-			require.LessOrEqual(b.t, len(b.f.missed), 5)
 		}
 		require.Empty(b.t, b.spool())
 		got := slices.DeleteFunc(b.archive.asked(), func(name string) bool { return name > segName(1, 30) })
@@ -280,7 +279,7 @@ func TestFetcher_failure_of_what_was_asked_for_empties_the_spool(t *testing.T) {
 }
 
 func TestFetcher_jump(t *testing.T) {
-	inFetchBubble(t, 2, 4, func(b fetchBench) {
+	inFetchBubble(t, 1, 4, func(b fetchBench) {
 		b.holds(segNames(1, 1, 40)...)
 		require.NoError(b.t, b.fetch(segName(1, 1)))
 		gate := make(chan struct{})

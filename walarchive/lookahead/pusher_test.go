@@ -287,6 +287,18 @@ func TestPusher_forgets_what_does_not_wait_any_more(t *testing.T) {
 	})
 }
 
+func TestPusher_what_was_asked_for_meanwhile_is_not_pushed_ahead(t *testing.T) {
+	inPushBubble(t, 1, 8, segNames(1, 1, 3), func(b pushBench) {
+		gate := make(chan struct{})
+		b.archive.waits[segName(1, 2)] = gate
+		require.NoError(b.t, b.push(segName(1, 1)))
+		require.NoError(b.t, b.ask(b.t.Context(), segName(1, 3)), "the server was told, and has not renamed its .ready yet")
+		close(gate)
+		b.settle()
+		require.Equal(b.t, segNames(1, 1, 3), b.archive.asked())
+	})
+}
+
 func TestPusher_many_askers_one_push(t *testing.T) {
 	inPushBubble(t, 2, 4, segNames(1, 1, 1), func(b pushBench) {
 		gate := make(chan struct{})

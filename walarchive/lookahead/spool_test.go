@@ -189,6 +189,7 @@ func TestWatch(t *testing.T) {
 		w.leave()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
+		w.ring() // too late
 		require.Zero(t, ended, "somebody is inside")
 		w.leave()
 		time.Sleep(time.Hour)
