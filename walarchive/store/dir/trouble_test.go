@@ -131,7 +131,7 @@ func smallDisk(t *testing.T) string {
 		}
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(path, 0)) })
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(path, syscall.MNT_DETACH)) })
 	return path
 }
 

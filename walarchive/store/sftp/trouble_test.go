@@ -354,7 +354,7 @@ func TestFull(t *testing.T) {
 		}
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
 	s := open(t, config(server, dir))
 	require.NoError(t, s.Create(t.Context(), "small", strings.NewReader("x")))
 	err := s.Create(t.Context(), "a", zeros(16<<20, func() {}))
