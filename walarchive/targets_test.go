@@ -279,6 +279,61 @@ func TestPush_file_that_changes(t *testing.T) {
 	}
 }
 
+// TestFetch_after_the_damaged_copy_was_removed: the one beside it is still there.
+func TestFetch_after_the_damaged_copy_was_removed(t *testing.T) {
+	path := t.TempDir()
+	a := openArchive(t, path, ours)
+	file := write(t, seg3, segment(t, ours, seg3, 1))
+	require.NoError(t, a.Push(t.Context(), file))
+	require.NoError(t, os.Truncate(filepath.Join(path, seg3), 1000))
+	require.NoError(t, a.Push(t.Context(), file))
+	require.NoError(t, os.Remove(filepath.Join(path, seg3)))
+	require.NoError(t, a.Fetch(t.Context(), seg3, filepath.Join(t.TempDir(), "dst")))
+}
+
+// TestFetch_reading_says_not_there: only opening can tell that.
+func TestFetch_reading_says_not_there(t *testing.T) {
+	_, store := filled(t)
+	a := newArchive(t, unreadableStore{store}, ours)
+	for _, name := range []string{seg3, "00000002.history"} {
+		requireUnknown(t, a.Fetch(t.Context(), name, filepath.Join(t.TempDir(), "dst")))
+	}
+}
+
+// unreadableStore opens every object, but reads only the marker.
+type unreadableStore struct{ walarchive.Store }
+
+func (s unreadableStore) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == walarchive.MarkerName {
+		return s.Store.Open(ctx, name)
+	}
+	return io.NopCloser(errReader{fs.ErrNotExist}), nil
+}
+
+// TestPush_record_of_a_loser: a third pusher's record is there when ours is to be written, and the file itself a moment later: it decides.
+func TestPush_record_of_a_loser(t *testing.T) {
+	path, other := t.TempDir(), t.TempDir()
+	file := write(t, seg3, segment(t, ours, seg3, 1))
+	require.NoError(t, openArchive(t, other, ours).Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 2))))
+	record, err := os.ReadFile(filepath.Join(other, seg3+".record"))
+	require.NoError(t, err)
+	store := openStore(t, path)
+	require.NoError(t, openArchive(t, path, ours).Push(t.Context(), write(t, "00000002.history", []byte(historyOf2))))
+	require.NoError(t, os.WriteFile(filepath.Join(path, seg3+".record"), record, 0o600))
+	err = newArchive(t, store, ours).Push(t.Context(), file)
+	require.ErrorAs(t, err, new(*walarchive.ConflictError), "with nothing but the record, it counts")
+
+	s := &faultyStore{Store: store, create: func(name string) error {
+		if name != seg3+".record" {
+			return nil
+		}
+		compressed, err := walarchive.New(walarchive.Config{Identity: ours,
+			Targets: []walarchive.Target{{Store: store, Encoding: codec.Encoding{Compression: codec.Zstd}}}})
+		return errors.Join(err, compressed.Push(t.Context(), file))
+	}}
+	require.NoError(t, newArchive(t, s, ours).Push(t.Context(), file))
+}
+
 func TestOpen(t *testing.T) {
 	path, store := filled(t)
 	targets := []walarchive.Target{{Store: openStore(t, t.TempDir())}, {Store: store}}

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -132,6 +133,7 @@ func TestEncode_zeros_between_data(t *testing.T) {
 	for _, e := range []codec.Encoding{{}, {Compression: codec.Zstd}, {Compression: codec.S2}} {
 		stored, record := encode(t, plain, e)
 		require.Equal(t, int64(2<<20+8192), record.Data)
+		require.Equal(t, sha256.Sum256(plain[:record.Data]), record.SHA256)
 		got, _, err := decode(stored, codec.Options{Record: func() (*codec.Record, error) { return &record, nil }})
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(plain, got))
