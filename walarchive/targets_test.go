@@ -245,6 +245,26 @@ func TestPush_into_an_archive_that_cp_filled(t *testing.T) {
 	require.Equal(t, int64(segSize), record.Size)
 }
 
+// TestPush_leaves_no_record_beside_what_is_there, on a store that looks for the name only after it has read everything.
+func TestPush_leaves_no_record_beside_what_is_there(t *testing.T) {
+	path := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(path, seg3), segment(t, ours, seg3, 1), 0o600))
+	a := newArchive(t, eagerStore{openStore(t, path)}, ours)
+	require.ErrorAs(t, a.Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 2))), new(*walarchive.ConflictError))
+	require.NoFileExists(t, filepath.Join(path, seg3+".record"))
+}
+
+// eagerStore reads everything before it creates.
+type eagerStore struct{ walarchive.Store }
+
+func (s eagerStore) Create(ctx context.Context, name string, r io.Reader) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return s.Store.Create(ctx, name, bytes.NewReader(b))
+}
+
 // TestPush_page_in_the_middle: noise further in than the first page is refused, and nothing of it stays.
 func TestPush_page_in_the_middle(t *testing.T) {
 	path := t.TempDir()
@@ -260,6 +280,11 @@ func TestPush_file_that_changes(t *testing.T) {
 		"written": func(path string) error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) },
 		"replaced": func(path string) error {
 			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+		"replaced_alike": func(path string) error {
+			info, err := os.Stat(path)
+			content := bytes.Repeat([]byte{1}, segSize)
+			return errors.Join(err, os.Rename(path, path+".old"), os.WriteFile(path, content, 0o600), os.Chtimes(path, time.Time{}, info.ModTime()))
 		},
 		"gone": os.Remove,
 		"cut":  func(path string) error { return os.Truncate(path, segSize/2) },

@@ -173,6 +173,20 @@ func TestRecord_text(t *testing.T) {
 		"sha256 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\ncrc32c 51b4a689\n", string(record.Bytes()))
 }
 
+func TestParseRecord_finds_every_changed_byte(t *testing.T) {
+	_, record := encode(t, content(9000, 9000, 1), codec.Encoding{Compression: codec.LZ4})
+	text := record.Bytes()
+	got, err := codec.ParseRecord(text)
+	require.NoError(t, err)
+	require.Equal(t, record, got)
+	for at := range text {
+		damaged := bytes.Clone(text)
+		damaged[at] ^= 1
+		_, err := codec.ParseRecord(damaged)
+		require.ErrorAs(t, err, new(*codec.DamagedError), "byte %d", at)
+	}
+}
+
 // FuzzRecord: a text is a record only if it is exactly what the record writes.
 func FuzzRecord(f *testing.F) {
 	for _, e := range []codec.Encoding{{}, {Compression: codec.LZ4}} {
