@@ -13,7 +13,7 @@
 //	seg.Name(wal.DefaultSegmentSize) // 000000010000000000000003
 //
 // A file whose first page does not belong under its name is found with [ParseSegmentHeader] and
-// [PageHeader.Check]; one in which a later page is missing or not at its place, with [Chain].
+// [PageHeader.Check]; one in which a later page is missing or not at its place, or a record is damaged, with [Chain].
 //
 // Before 9.3 the last segment of every 4 GiB is never used. Only what counts segments or bytes has to know:
 // [Numbering].
