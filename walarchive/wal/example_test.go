@@ -1,7 +1,9 @@
 package wal_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -52,4 +54,48 @@ func ExampleParseBackupLabel() {
 	// Output:
 	// backup "nightly" needs WAL from 0/2000028 on, file 000000010000000000000002
 	// backup_label, line 1: want a position and its segment after START WAL LOCATION: "0/2000028"
+}
+
+func ExampleChain() {
+	c := wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 1, Number: 3}, SystemID: 42, SegmentSize: 1 << 20})
+	segment := make([]byte, 1<<20) // as it should not be: the first page is empty
+	_, err := io.Copy(c, bytes.NewReader(segment))
+	if err == nil {
+		err = c.End()
+	}
+	fmt.Println(err)
+	// Output:
+	// not a WAL segment: the first page is empty
+}
+
+func ExampleNumbering() {
+	fe, err := wal.ParseSegment("0000000100000000000000FE", wal.DefaultSegmentSize)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("9.2:", wal.NumberingBefore93.Next(fe, wal.DefaultSegmentSize).Name(wal.DefaultSegmentSize))
+	fmt.Println("9.3:", fe.Next().Name(wal.DefaultSegmentSize))
+	// Output:
+	// 9.2: 000000010000000100000000
+	// 9.3: 0000000100000000000000FF
+}
+
+func ExampleSystemID_Scan() {
+	var id wal.SystemID
+	if err := id.Scan(int64(-2)); err != nil { // a bigint from SQL
+		panic(err)
+	}
+	fmt.Println(id)
+	// Output:
+	// 18446744073709551614
+}
+
+func ExampleParseHistoryBefore93() {
+	h, err := wal.ParseHistoryBefore93(2, []byte("1\t000000010000000000000005\tno recovery target specified\n"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("timeline 1 was left in", h.Entries[0].Last)
+	// Output:
+	// timeline 1 was left in 000000010000000000000005
 }
