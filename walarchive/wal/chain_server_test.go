@@ -180,7 +180,8 @@ func TestServerChain(t *testing.T) {
 		a.Promote()
 		a.write(rounds)
 		b.caughtUp(a)
-		last := a.Ask("pg_walfile_name(pg_switch_wal())")
+		last := a.Ask("pg_walfile_name(pg_current_wal_insert_lsn())")
+		a.Exec("insert into t values (0, '')", "select pg_switch_wal()")
 		a.Wait("select last_archived_wal >= '" + last + "' from pg_stat_archiver")
 
 		history, err := wal.ParseHistory(2, []byte(a.Read("pg_wal/00000002.history")))

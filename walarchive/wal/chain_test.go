@@ -90,9 +90,10 @@ func newChain(unfinished bool) *wal.Chain {
 
 // feed writes bytes in pieces of n and ends the chain.
 func feed(c *wal.Chain, b []byte, n int) error {
+	buffer := make([]byte, min(n, len(b))) // as the next bytes come in the same
 	for len(b) > 0 {
-		n := min(n, len(b))
-		if got, err := c.Write(b[:n]); err != nil || got != n {
+		n := copy(buffer, b)
+		if got, err := c.Write(buffer[:n]); err != nil || got != n {
 			return err
 		}
 		b = b[n:]

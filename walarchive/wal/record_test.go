@@ -161,6 +161,12 @@ func TestChain_records_end(t *testing.T) {
 			w.add(10, 0xD0, 0)
 			leave(w)
 		}), "", ""},
+		{"record_of_elsewhere", half(func(w *recordWriter) {
+			w.prev -= 8
+			w.add(10, 0, 10)
+			w.add(9000, 0, 10)
+			leave(w)
+		}), "the record follows one at", "the record follows one at"},
 		{"record_lost", half(func(w *recordWriter) {
 			w.add(9000, 0, 10)
 			w.off = w.off / 8192 * 8192
