@@ -142,7 +142,7 @@ func (s *Store) hint(answer minio.ErrorResponse) string {
 		return "the bucket is never made by itself"
 	case answer.Code == "RequestTimeTooSkewed":
 		return "set this machine's clock"
-	case answer.Code == "InvalidAccessKeyId" || answer.Code == "SignatureDoesNotMatch":
+	case slices.Contains(unknownKeys, answer.Code) || answer.Code == "SignatureDoesNotMatch":
 		return "the server does not accept these keys"
 	case otherRegion(answer):
 		return fmt.Sprintf("the bucket is in region %s, not in %s: set the region", firstOf(s.tame(answer.Region), "(unknown)"), s.config.Region)
@@ -153,6 +153,9 @@ func (s *Store) hint(answer minio.ErrorResponse) string {
 	}
 	return ""
 }
+
+// unknownKeys is how servers say that they do not know the access key: AWS, and versitygw.
+var unknownKeys = []string{"InvalidAccessKeyId", "XAdminUserNotFound"}
 
 func otherRegion(answer minio.ErrorResponse) bool {
 	switch answer.Code {

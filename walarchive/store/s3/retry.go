@@ -67,7 +67,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // renewKeys has the keys looked up anew if the server refused them: their file may have been changed.
 func (s *Store) renewKeys(err error) bool {
-	refused := hasCode(err, "ExpiredToken", "InvalidAccessKeyId", "InvalidToken")
+	refused := hasCode(err, unknownKeys...) || hasCode(err, "ExpiredToken", "InvalidToken")
 	if refused {
 		s.keys.Expire()
 	}
