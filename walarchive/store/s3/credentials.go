@@ -18,7 +18,7 @@ var errNoKeys = errors.New("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or 
 type keys struct {
 	file    credentials.FileAWSCredentials
 	fixed   bool // a file or profile is configured: the environment does not count
-	fromEnv bool // where the last ones came from
+	lasting bool // the last ones have no date on which they expire
 
 	mu      sync.Mutex
 	secrets []string // of all that were ever found
@@ -34,6 +34,7 @@ func newKeys(c Config) *keys {
 // RetrieveWithCredContext implements credentials.Provider.
 func (k *keys) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
 	value, err := k.find(cc)
+	k.lasting = err == nil && value.Expiration.IsZero()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, secret := range []string{value.SecretAccessKey, value.SessionToken} {
@@ -53,8 +54,7 @@ func (k *keys) known() []string {
 
 func (k *keys) find(cc *credentials.CredContext) (credentials.Value, error) {
 	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
-	k.fromEnv = !k.fixed && (id != "" || secret != "")
-	if !k.fromEnv {
+	if k.fixed || id == "" && secret == "" {
 		return k.fromFile(cc)
 	}
 	if id == "" || secret == "" {
@@ -71,7 +71,7 @@ func (k *keys) fromFile(cc *credentials.CredContext) (credentials.Value, error) 
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &path):
-		return credentials.Value{}, fmt.Errorf("no keys: %v (%w)", path, errNoKeys) //nolint:errorlint // not to match fs.ErrNotExist
+		return credentials.Value{}, fmt.Errorf("no keys: %w (%w)", path, errNoKeys)
 	case err != nil || value.AccessKeyID == "" || value.SecretAccessKey == "":
 		profile := firstOf(k.file.Profile, os.Getenv("AWS_PROFILE"), "default")
 		return credentials.Value{}, fmt.Errorf("no keys: profile %q of %s gives none (%w)",
@@ -83,5 +83,5 @@ func (k *keys) fromFile(cc *credentials.CredContext) (credentials.Value, error) 
 // Retrieve implements credentials.Provider.
 func (k *keys) Retrieve() (credentials.Value, error) { return k.RetrieveWithCredContext(nil) }
 
-// IsExpired implements credentials.Provider.
-func (k *keys) IsExpired() bool { return !k.fromEnv && k.file.IsExpired() }
+// IsExpired implements credentials.Provider. Keys without a date are kept until a server refuses them.
+func (k *keys) IsExpired() bool { return !k.lasting && k.file.IsExpired() }

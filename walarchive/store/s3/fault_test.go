@@ -388,8 +388,8 @@ func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
 	bucket := server.Bucket(t)
-	s := open(t, server.Endpoint, bucket, func(c *s3.Config) { c.Timeout, c.Attempts = 200*time.Millisecond, 2 })
-	require.NoError(t, s.Create(t.Context(), "a", bytes.NewReader(noise(16<<20))))
+	s := open(t, server.Endpoint, bucket, func(c *s3.Config) { c.Timeout, c.Attempts = 500*time.Millisecond, 2 })
+	require.NoError(t, open(t, server.Endpoint, bucket).Create(t.Context(), "a", bytes.NewReader(noise(16<<20))))
 	r, err := s.Open(t.Context(), "a")
 	require.NoError(t, err)
 	defer r.Close()
@@ -407,7 +407,7 @@ func TestDeadlines(t *testing.T) {
 	require.ErrorIs(t, s.Create(t.Context(), "b", strings.NewReader("x")), os.ErrDeadlineExceeded)
 	_, err = io.Copy(io.Discard, r)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.Less(t, time.Since(began), 30*time.Second)
+	require.Less(t, time.Since(began), time.Minute)
 }
 
 // TestServer_killed_and_back: what was stored is there, and a store goes on where it was.
