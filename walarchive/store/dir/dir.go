@@ -31,8 +31,9 @@ type Config struct {
 	Mode fs.FileMode
 }
 
-// Store is a directory as a walarchive.Store. It holds the directory open: if another file system is
-// mounted over the path or it is renamed, the Store keeps to what it opened.
+// Store is a directory as a walarchive.Store. It holds the directory open. When its path leads elsewhere later, because the directory
+// was moved or removed, or something was mounted over it or unmounted, then what is stored where nobody looks would be lost, and
+// what is not there would mean nothing: Create, List, Remove and every miss are an error then, and a new Store is needed.
 type Store struct {
 	path string
 	mode fs.FileMode
@@ -49,6 +50,10 @@ func Open(path string) (*Store, error) { return OpenWith(Config{Path: path}) }
 
 // OpenWith opens the directory that cfg describes.
 func OpenWith(cfg Config) (*Store, error) {
+	path, err := filepath.Abs(cfg.Path) // the process may change its working directory
+	if err != nil {
+		return nil, fmt.Errorf("open archive directory: %w", err)
+	}
 	mode := cmp.Or(cfg.Mode, 0o600)
 	if mode&^fs.ModePerm != 0 || mode&0o600 != 0o600 {
 		return nil, fmt.Errorf("Mode: %v: the owner must read and write, and only permission bits can be given", mode)
@@ -57,7 +62,7 @@ func OpenWith(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open archive directory: %w", err)
 	}
-	s := &Store{path: cfg.Path, mode: mode, root: root}
+	s := &Store{path: path, mode: mode, root: root}
 	if s.self, err = root.Stat("."); err == nil && cfg.Mount != "" {
 		err = checkMount(cfg.Mount, cfg.Path, s.self)
 	}
@@ -178,14 +183,14 @@ func hideAbsence(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// checkRemoved is an error if the open directory itself was removed, so that it is no surprise that nothing is in it.
-func (s *Store) checkRemoved(d *os.Root) error {
-	info, err := d.Stat(".")
+// checkPlace is an error if the path does not lead to the open directory any more.
+func (s *Store) checkPlace() error {
+	info, err := os.Stat(s.path)
 	if err != nil {
-		return hideAbsence("look at the archive directory", err)
+		return hideAbsence("the archive directory is not where it was", err)
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 0 {
-		return fmt.Errorf("the archive directory %s was removed", s.path)
+	if !os.SameFile(info, s.self) {
+		return fmt.Errorf("the archive directory %s is not the one that was opened: it was replaced, or something was mounted over it or unmounted", s.path)
 	}
 	return nil
 }
@@ -205,16 +210,17 @@ func (s *Store) Create(ctx context.Context, name string, r io.Reader) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	d := s.current()
 	src := &source{ctx: ctx, r: r}
-	_, err = atomicfile.PublishSparseIn(d, name, src, s.mode)
+	_, err = atomicfile.PublishSparseIn(s.current(), name, src, s.mode)
 	switch {
-	case err == nil, src.err != nil:
+	case src.err != nil:
 		return err
+	case err == nil:
+		return s.checkPlace()
 	case errors.Is(err, fs.ErrExist):
 		return s.exists(name)
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.Join(s.checkRemoved(d), err)
+		return errors.Join(s.checkPlace(), err)
 	}
 	return s.explain(err)
 }
@@ -243,6 +249,9 @@ func (s *source) Read(p []byte) (int, error) {
 func (s *Store) exists(name string) error {
 	if err := s.with(func(d *os.Root) error { return atomicfile.SyncFileIn(d, name) }); err != nil {
 		return fmt.Errorf("make the existing %s durable: %w", name, err)
+	}
+	if err := s.checkPlace(); err != nil {
+		return err
 	}
 	return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 }
@@ -275,8 +284,8 @@ func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	err := s.with(func(d *os.Root) (err error) {
 		f, err = openRegular(d, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			if removed := s.checkRemoved(d); removed != nil {
-				return removed
+			if moved := s.checkPlace(); moved != nil {
+				return moved
 			}
 		}
 		return err
@@ -308,8 +317,8 @@ func (s *Store) List(ctx context.Context) (names []string, err error) {
 		}
 		defer f.Close()
 		names, err = listNames(ctx, d, f)
-		if len(names) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
-			err = s.checkRemoved(d)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = s.checkPlace()
 		}
 		return err
 	})
@@ -329,7 +338,7 @@ func (s *Store) Details(ctx context.Context, names []string) (details []walarchi
 			}
 			one, err := detailsOf(d, name)
 			if err == nil && one.Size < 0 {
-				err = s.checkRemoved(d)
+				err = s.checkPlace()
 			}
 			if err != nil {
 				return err
@@ -375,7 +384,7 @@ func (s *Store) Remove(ctx context.Context, names []string) error {
 				errs = append(errs, err)
 			}
 		}
-		return errors.Join(append(errs, atomicfile.SyncIn(d))...)
+		return errors.Join(append(errs, atomicfile.SyncIn(d), s.checkPlace())...)
 	})
 }
 

@@ -1,6 +1,7 @@
 package dir_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,16 +52,34 @@ func TestOpen_never_makes_the_directory(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestStore_keeps_to_its_directory: another directory in its place, as a mount makes it, is not mistaken for it.
+// TestStore_keeps_to_its_directory: another directory in its place, as a mount makes it, is not mistaken for it, and what would be
+// stored or missed in a directory that is not there any more is an error.
 func TestStore_keeps_to_its_directory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "archive")
 	require.NoError(t, os.Mkdir(path, 0o700))
 	s := open(t, path)
+	require.NoError(t, s.Create(t.Context(), "old", strings.NewReader("x")))
 	require.NoError(t, os.Rename(path, path+".moved"))
 	require.NoError(t, os.Mkdir(path, 0o700))
-	require.NoError(t, s.Create(t.Context(), "a", strings.NewReader("x")))
-	require.FileExists(t, filepath.Join(path+".moved", "a"))
+	const why = "is not the one that was opened"
+	require.ErrorContains(t, s.Create(t.Context(), "a", strings.NewReader("x")), why)
 	require.NoFileExists(t, filepath.Join(path, "a"))
+	err := s.Create(t.Context(), "old", strings.NewReader("x"))
+	require.ErrorContains(t, err, why)
+	require.NotErrorIs(t, err, fs.ErrExist)
+	_, err = s.Open(t.Context(), "b")
+	require.ErrorContains(t, err, why)
+	require.NotErrorIs(t, err, fs.ErrNotExist)
+	_, err = s.Details(t.Context(), []string{"b"})
+	require.ErrorContains(t, err, why)
+	_, err = s.List(t.Context())
+	require.ErrorContains(t, err, why)
+	require.ErrorContains(t, s.Remove(t.Context(), []string{"b"}), why)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Rename(path+".moved", path))
+	names, err := s.List(t.Context())
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"old", "a"}, names, "it is back, with what was stored before the look")
 }
 
 func TestStore_mode_and_leftovers(t *testing.T) {

@@ -274,10 +274,10 @@ func TestRemoved(t *testing.T) {
 	_, listErr := s.List(t.Context())
 	_, detailsErr := s.Details(t.Context(), []string{"a"})
 	for _, err := range []error{openErr, listErr, detailsErr} {
-		require.ErrorContains(t, err, "was removed")
+		require.ErrorContains(t, err, "is not where it was")
 		require.NotErrorIs(t, err, fs.ErrNotExist)
 	}
-	require.ErrorContains(t, s.Create(t.Context(), "a", strings.NewReader("x")), "was removed")
+	require.ErrorContains(t, s.Create(t.Context(), "a", strings.NewReader("x")), "is not where it was")
 }
 
 func TestForeign(t *testing.T) {
