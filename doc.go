@@ -15,9 +15,15 @@
 //	  promote/          end recovery in any way that a major allows, and come back from it
 //	  basebackup/       copy a running server over the replication protocol, without PostgreSQL's programs
 //	  pitr/             restore a copy and recover it to a moment in the past
-//	walarchive/         archive_command and restore_command as a library
-//	  wal/              positions, timelines, segment names, histories, page headers
-//	  store/dir/        an archive in a directory; store/storetest checks any other kind
+//	walarchive/         archive_command and restore_command as a library; verify, clean up, wait, check
+//	  wal/              positions, timelines, segment names, histories, page headers and their chain
+//	  codec/            how files are compressed, encrypted and recorded in an archive
+//	  store/            archives by URL: dir (directories), sftp (SSH servers), s3; storetest checks any other kind
+//	  lookahead/        archives and restores ahead of the server, in a helper process
+//	  catalog/          what an archive holds, what is missing, what may go and why
+//	  stream/           receives WAL as it is written, as pg_receivewal does
+//	  queue/            what a server has ready for archiving, and when to give it up
+//	  archiver/         how far a server's archiving is behind, from pg_stat_archiver
 //	topology/           who should follow whom, who does, drawn as a tree
 //	  pgprobe/          observation over SQL
 //	  host/             run commands and handle files on this machine or in a container
@@ -27,7 +33,7 @@
 //	examples/           thin programs: quickstart, walarchive, pgconf, basebackup, pitr, gocdmode
 //
 // Imports run one way: walarchive/wal and pgconf are leaves; recovery, walarchive and topology build on them, failover on
-// topology; gocd stands beside them. pgconf, recovery, walarchive/wal, topology and failover need nothing but the standard
+// topology; gocd stands beside them. pgconf, recovery, walarchive/wal and catalog, topology and failover need nothing but the standard
 // library, so importing them costs nothing; a test enforces it.
 //
 // # What is promised
@@ -45,8 +51,7 @@
 // # What is not there yet
 //
 // The main job is carried from end to end (see examples/quickstart). There is no leader lease and no agent on each host yet: one
-// process decides, and it must be the only one. There are no switchover plans, no compression, encryption or remote stores for the
-// archive, no topology files, and of GoCD only the mode of one server. pgconf and recovery know PostgreSQL 9.0 to 18 and are judged
-// by servers of 10 to 18; the other packages know 10 to 18, and whole clusters are tested on 11, 13, 15, 17 and 18. What a package
-// leaves out its own documentation says.
+// process decides, and it must be the only one. There are no switchover plans, no topology files, and of GoCD only the mode of one
+// server. pgconf, recovery and walarchive/wal know PostgreSQL 9.0 to 18 and are judged by servers of 10 to 18; the other packages know
+// 10 to 18, and whole clusters are tested on 11, 13, 15, 17 and 18. What a package leaves out its own documentation says.
 package understudy
