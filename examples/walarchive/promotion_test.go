@@ -90,7 +90,7 @@ func TestPromotion(t *testing.T) {
 		archive, empty := mkdir(t, w, "archive"), mkdir(t, w, "empty")
 		gateway := s3test.Start(t)
 		bucket, sshd := gateway.Bucket(t), newSSHPlace(t, w)
-		p := newPast(t, w, fmt.Sprintf(`%s --archive %s --archive "%s" --archive "%s" push "%%p"`,
+		p := newPast(t, w, fmt.Sprintf(`%s --archive %s --archive '%s' --archive '%s' push "%%p"`,
 			program(t), archive, s3URL(gateway.Endpoint, bucket), sshd.url(sshd.Port)))
 		damaged := mkdir(t, w, "damaged")
 		p.w.CopyTree(archive, damaged)

@@ -160,7 +160,7 @@ func TestStandby(t *testing.T) {
 
 func standbyEquals(t *testing.T, w *pgserver.World, kind string, place store) {
 	command := func(s *pgserver.Server) string {
-		return fmt.Sprintf(`%s --archive "%s" %s --deadline 5s --retry 0s --spool %s-spool`, program(t), place.url, place.flags, s.Data)
+		return fmt.Sprintf(`%s --archive '%s' %s --deadline 5s --retry 0s --spool %s-spool`, program(t), place.url, place.flags, s.Data)
 	}
 	primary := w.Initdb("primary_" + kind)
 	serve(t, primary, command(primary)+" --ahead 2")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,8 +113,11 @@ func parse(log *os.File, root, cwd string) ([]op, error) {
 	lines := bufio.NewReaderSize(log, 1<<20)
 	for {
 		line, err := lines.ReadString('\n')
-		if line == "" && err != nil {
+		switch {
+		case errors.Is(err, io.EOF) && line == "":
 			return p.ops, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, err
 		}
 		if err := p.line(strings.TrimSuffix(line, "\n")); err != nil {
 			return nil, err

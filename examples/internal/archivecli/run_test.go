@@ -270,7 +270,7 @@ func TestRun_cleanup_and_list(t *testing.T) {
 	code, stdout, stderr = w.run("cleanup", "--keep-backups", "none", "000000010000000000000002")
 	require.Zero(t, code)
 	require.Empty(t, stdout+stderr)
-	code, stdout, stderr = w.run("cleanup", "--keep-backups", "none", "-b", "--consumer", "standby1", "000000010000000000000003")
+	code, _, stderr = w.run("cleanup", "--keep-backups", "none", "-b", "--consumer", "standby1", "000000010000000000000003")
 	require.Zero(t, code, stderr)
 	code, stdout, _ = w.run("list", "--names")
 	require.Zero(t, code)
