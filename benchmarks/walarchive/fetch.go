@@ -15,7 +15,7 @@ const restored = "pg_wal/RECOVERYXLOG"
 // the segment, and without.
 func (b *bench) fetch(ctx context.Context) error {
 	const archive = "walarchive"
-	codec := codecs[len(codecs)-1]
+	codec := b.encodings()[len(b.encodings())-1]
 	copies := b.cp()
 	for _, t := range []*tool{b.ours(archive, codec.ours), copies, b.pgBackRest(codec.pgBackRest)} {
 		if err := b.fill(ctx, t); err != nil {
@@ -27,7 +27,7 @@ func (b *bench) fetch(ctx context.Context) error {
 		pause time.Duration
 		want  targets
 	}{
-		{fmt.Sprintf("fetch, %s, %v of replay between the calls", codec.name, b.replay), b.replay, targets{median: 4, p95: 10}},
+		{fmt.Sprintf("fetch, %s, %v of replay between the calls", codec.name, b.pause), b.pause, targets{median: 4, p95: 10}},
 		{fmt.Sprintf("fetch, %s, no replay", codec.name), 0, targets{}},
 	} {
 		tools, err := b.able(ctx, []*tool{
@@ -37,7 +37,7 @@ func (b *bench) fetch(ctx context.Context) error {
 			b.fetcher("walarchive", nil, func(name string) string { return b.line(b.archive(archive), "fetch", name, restored) }),
 			b.fetcher("cp, not encoded", nil, func(name string) string { return "cp " + filepath.Join(b.copies(copies.name), name) + " " + restored }),
 			b.pgBackRestGet("pgbackrest", ""),
-			b.pgBackRestGet("pgbackrest async", async),
+			b.pgBackRestGet("pgbackrest async", b.async()),
 		}, b.full[0])
 		if err != nil {
 			return err

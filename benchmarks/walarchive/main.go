@@ -32,9 +32,10 @@ type config struct {
 	switched int           // that hold 200 KiB of WAL
 	rounds   int           // times that each segment is taken where calls make the pairs
 	passes   int           // times that all segments are taken where passes make the pairs
-	replay   time.Duration // between two calls of restore_command
+	workers  int           // of ours and of pgBackRest where they work ahead
+	pause    time.Duration // between two calls, where there is any
 	many     int           // segments of the archive that is listed and cleaned
-	plain    bool          // build our command as "go build" does, which is quicker than as it is released
+	brief    bool          // only to see that it works: fewer encodings, and our command built as "go build" does it
 }
 
 // part is a part of the benchmark.
@@ -76,7 +77,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&c.switched, "switched", 16, "segments with 200 KiB of WAL")
 	flags.IntVar(&c.rounds, "rounds", 1, "times that each segment is taken where calls make the pairs")
 	flags.IntVar(&c.passes, "passes", 3, "times that all segments are taken where passes make the pairs")
-	flags.DurationVar(&c.replay, "replay", 50*time.Millisecond, "time between two calls of restore_command")
+	flags.IntVar(&c.workers, "workers", 2, "how much is done at once by what works ahead")
+	flags.DurationVar(&c.pause, "pause", 50*time.Millisecond, "time between two calls, where there is any, such as a server's replay of a segment")
 	flags.IntVar(&c.many, "many", 100_000, "segments of the archive that is listed and cleaned")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -88,8 +90,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return 2
 		}
 	}
-	if c.segments < 2 || c.switched < 1 || c.rounds < 1 || c.passes < 1 || c.many < 2 {
-		fmt.Fprintln(stderr, "benchmark: -segments and -many must be at least 2, -switched, -rounds and -passes at least 1")
+	if c.segments < 2 || c.switched < 1 || c.rounds < 1 || c.passes < 1 || c.workers < 1 || c.many < 2 {
+		fmt.Fprintln(stderr, "benchmark: -segments and -many must be at least 2, -switched, -rounds, -passes and -workers at least 1")
 		return 2
 	}
 	if err := measure(ctx, c, stdout); err != nil {

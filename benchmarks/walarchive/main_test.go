@@ -14,7 +14,7 @@ func TestMeasure(t *testing.T) {
 	if len(localpg.Servers()) == 0 {
 		localpg.Missing(t, "no PostgreSQL on this machine; scripts/servers fetches its server programs")
 	}
-	c := config{dir: os.TempDir(), parts: partNames(), segments: 2, switched: 1, rounds: 1, passes: 1, replay: time.Millisecond, many: 300, plain: true}
+	c := config{dir: os.TempDir(), parts: partNames(), segments: 2, switched: 1, rounds: 1, passes: 1, workers: 2, pause: time.Millisecond, many: 300, brief: true}
 	var out strings.Builder
 	if err := measure(t.Context(), c, &out); err != nil {
 		t.Fatal(err)

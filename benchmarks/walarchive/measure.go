@@ -15,6 +15,7 @@ type tool struct {
 	name    string
 	program string // that may not be there
 	env     []string
+	stores  string // the folder with what it stored, if that is of interest
 	// reset makes everything as if the tool had never run.
 	reset func() error
 	// line is the command line for a job, as one gives it to PostgreSQL. No word in it needs quotes.

@@ -14,14 +14,15 @@ import (
 func (b *bench) ours(name, flags string) *tool {
 	dir := b.archive(name)
 	return &tool{
-		name:  name,
-		reset: func() error { return fresh(dir) },
-		line:  func(job string) string { return b.line(dir, flags, "push", "pg_wal/"+job) },
+		name:   name,
+		stores: dir,
+		reset:  func() error { return fresh(dir) },
+		line:   func(job string) string { return b.line(dir, flags, "push", "pg_wal/"+job) },
 	}
 }
 
 // lookAhead are the flags that make ours work ahead.
-func (w *world) lookAhead() string { return "--ahead=2 --spool=" + w.spool() }
+func (b *bench) lookAhead() string { return fmt.Sprintf("--ahead=%d --spool=%s", b.workers, b.spool()) }
 
 func (w *world) spool() string { return w.path("spool") }
 
@@ -76,6 +77,7 @@ func (b *bench) pgBackRest(options string) *tool {
 	return &tool{
 		name:    "pgbackrest",
 		program: "pgbackrest",
+		stores:  b.path("pgbackrest/repo"),
 		reset:   b.resetPgBackRest,
 		line:    func(job string) string { return b.pgBackRestLine(options, "archive-push", "pg_wal/"+job) },
 	}

@@ -46,7 +46,7 @@ func (b *bench) start(ctx context.Context) error {
 
 // cpu compares the CPU time of pushing a segment that was switched.
 func (b *bench) cpu(ctx context.Context) error {
-	for _, codec := range codecs {
+	for _, codec := range b.encodings() {
 		tools := []*tool{b.ours("walarchive", codec.ours), b.pgBackRest(codec.pgBackRest)}
 		tools, err := b.able(ctx, tools, b.world.switched[0])
 		if err != nil {
@@ -66,7 +66,7 @@ func (b *bench) cpu(ctx context.Context) error {
 // memory compares the most memory that is resident during a push.
 func (b *bench) memory(ctx context.Context) error {
 	t := b.report.table("peak memory of a push", "", "walarchive", "", "pgbackrest")
-	for _, codec := range codecs {
+	for _, codec := range b.encodings() {
 		ours, err := b.peak(ctx, b.ours("walarchive", codec.ours))
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ func (b *bench) push(ctx context.Context) error {
 	if err := b.pushed(ctx, "push, "+codecs[0].name, tools, want); err != nil {
 		return err
 	}
-	for _, codec := range codecs[1:] {
+	for _, codec := range b.encodings()[1:] {
 		tools := []*tool{b.ours("walarchive", codec.ours), b.pgBackRest(codec.pgBackRest)}
 		if err := b.pushed(ctx, "push, "+codec.name, tools, targets{ratio: map[string]limit{"pgbackrest": 0.8}}); err != nil {
 			return err
@@ -23,8 +23,18 @@ func (b *bench) push(ctx context.Context) error {
 	return nil
 }
 
-// codecs are the encodings that are compared, with the flags for them.
-var codecs = []struct{ name, ours, pgBackRest string }{
+type codec struct{ name, ours, pgBackRest string }
+
+// encodings are those that are compared.
+func (b *bench) encodings() []codec {
+	if b.brief {
+		return codecs[:2]
+	}
+	return codecs
+}
+
+// codecs are the encodings with the flags for them.
+var codecs = []codec{
 	{"not encoded", "", "--compress-type=none"},
 	{"lz4", "--compress=lz4", "--compress-type=lz4"},
 	{"zstd level 1", "--compress=zstd:1", "--compress-type=zst --compress-level=1"},
@@ -40,12 +50,15 @@ func (b *bench) pushed(ctx context.Context, title string, tools []*tool, want ta
 		return err
 	}
 	stored := map[string]string{}
-	for dir, name := range map[string]string{b.archive("walarchive"): "walarchive", b.path("pgbackrest/repo"): "pgbackrest"} {
-		size, err := dirSize(dir)
+	for _, t := range tools {
+		if t.stores == "" {
+			continue
+		}
+		size, err := dirSize(t.stores)
 		if err != nil {
 			return err
 		}
-		stored[name] = fmt.Sprintf("stores %.1f%%", 100*float64(size)/float64(len(b.full)*segmentSize))
+		stored[t.name] = fmt.Sprintf("stores %.1f%%", 100*float64(size)/float64(len(b.full)*segmentSize))
 	}
 	return b.report.compare(title, tools, wall, want, stored)
 }

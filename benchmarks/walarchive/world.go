@@ -52,7 +52,7 @@ func newWorld(ctx context.Context, c config) (_ *world, err error) {
 	if w.log, err = os.OpenFile(w.path("log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
 		return nil, err
 	}
-	if err := w.build(ctx, c.plain); err != nil {
+	if err := w.build(ctx, c.brief); err != nil {
 		return nil, err
 	}
 	if w.server, err = startServer(ctx, w.path("server")); err != nil {
@@ -75,7 +75,7 @@ func (w *world) path(names ...string) string {
 }
 
 // build compiles the programs of ours, static, as they are released.
-func (w *world) build(ctx context.Context, plain bool) error {
+func (w *world) build(ctx context.Context, brief bool) error {
 	const module = "github.com/understudy-ha/understudy/"
 	w.command, w.hello = w.path("walarchive"), w.path("hello")
 	source := w.path("hello.go")
@@ -83,7 +83,7 @@ func (w *world) build(ctx context.Context, plain bool) error {
 		return err
 	}
 	flags := []string{"-trimpath", "-ldflags", "-s -w"}
-	if plain {
+	if brief {
 		flags = nil
 	}
 	for program, of := range map[string]string{w.command: module + "examples/walarchive", w.hello: source} {
