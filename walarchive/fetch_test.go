@@ -198,21 +198,6 @@ func TestFetch_archive_that_cp_filled(t *testing.T) {
 	}
 }
 
-func TestList(t *testing.T) {
-	path, store := filled(t)
-	require.NoError(t, os.WriteFile(filepath.Join(path, "notes.txt"), nil, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(path, "."+seg3+".tmp-abc"), nil, 0o600))
-	l, err := walarchive.List(t.Context(), store)
-	require.NoError(t, err)
-	require.Equal(t, walarchive.Listing{SystemID: ours.SystemID, Names: []string{seg3, "00000002.history"}}, l)
-
-	empty, err := dir.Open(t.TempDir())
-	require.NoError(t, err)
-	defer empty.Close()
-	_, err = walarchive.List(t.Context(), empty)
-	require.ErrorIs(t, err, walarchive.ErrNoMarker)
-}
-
 func FuzzFetch_marker(f *testing.F) {
 	f.Add([]byte("understudy WAL archive 1\nsystem identifier 7574928734098123456\n"))
 	f.Add([]byte("understudy WAL archive 1\nsystem identifier 7574928734098123456"))

@@ -216,13 +216,15 @@ func TestPush_first_pushes_race(t *testing.T) {
 		})
 		s, err := dir.Open(archive)
 		require.NoError(t, err)
-		l, err := walarchive.List(t.Context(), s)
+		a, err := walarchive.Open(t.Context(), walarchive.Config{Targets: []walarchive.Target{{Store: s}}})
+		require.NoError(t, err)
+		names, err := a.Names(t.Context())
 		s.Close()
 		require.NoError(t, err)
-		require.Len(t, l.Names, 2, "the winner's two pushes, and nobody else's")
+		require.Len(t, names, 2, "the winner's two pushes, and nobody else's")
 		for i, err := range errs {
 			var foreign *walarchive.ForeignArchiveError
-			if ids[i%len(ids)].SystemID == l.SystemID {
+			if ids[i%len(ids)].SystemID == a.Identity().SystemID {
 				require.NoError(t, err)
 			} else {
 				require.ErrorAs(t, err, &foreign)

@@ -4,6 +4,8 @@
 //	...
 //	defer store.Close()
 //
+// [Later] puts the opening off until the store is used, so that one of several places may be out of reach.
+//
 // The URL says where, never how to get in: it stands in configuration files, messages and process lists. Passwords and keys come from
 // the environment or from files; a URL that holds one is refused, and the message does not repeat it. What a URL cannot hold literally is
 // written as %XX: %20 for a space, %40 for an @, %23 for a #. Every parameter stands there at most once but for known_hosts and key, and an

@@ -13,6 +13,8 @@ import (
 // Store is a walarchive.Store that was opened and can be closed.
 type Store interface {
 	walarchive.Store
+	// Sweep removes what killed pushes left half-written and did not touch since before. Leave pushes that may still be running ample time.
+	Sweep(ctx context.Context, before time.Time) error
 	Close() error
 }
 
@@ -29,6 +31,10 @@ func Open(ctx context.Context, rawURL string, options Options) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.open(ctx, options)
+}
+
+func (p place) open(ctx context.Context, options Options) (Store, error) {
 	switch {
 	case p.sftp != nil:
 		p.sftp.Timeout = options.Timeout

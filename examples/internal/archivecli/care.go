@@ -226,14 +226,14 @@ func (c *checkCmd) do(ctx context.Context, a app, g *grammar) error {
 
 // place checks one of the places.
 func (c *checkCmd) place(ctx context.Context, url string, cfg walarchive.CheckConfig) ([]walarchive.CheckFinding, error) {
-	write, err := store.Open(ctx, url, store.Options{})
+	write, err := store.Later(url, store.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer write.Close()
 	cfg.Write = write
 	if c.Read != "" {
-		read, err := store.Open(ctx, c.Read, store.Options{})
+		read, err := store.Later(c.Read, store.Options{})
 		if err != nil {
 			return nil, err
 		}

@@ -63,7 +63,7 @@ func (c *cleanupCmd) do(ctx context.Context, a app, g *grammar) error {
 		if err := errors.Join(err, c.report(a, result)); err != nil || c.DryRun {
 			return err
 		}
-		return archive.sweep(time.Now().Add(-sweepAge))
+		return archive.sweep(ctx, time.Now().Add(-sweepAge))
 	})
 }
 
@@ -147,12 +147,10 @@ func (c *cleanupCmd) byNameIn(ctx context.Context, a app, url string, plan catal
 func (c *cleanupCmd) exitCode(_ *grammar, err error) int { return plainExit(err) }
 
 // sweep removes what killed pushes left.
-func (a *archiveOf) sweep(before time.Time) error {
+func (a *archiveOf) sweep(ctx context.Context, before time.Time) error {
 	var errs []error
 	for _, s := range a.stores {
-		if sweeper, ok := s.(interface{ Sweep(before time.Time) error }); ok {
-			errs = append(errs, sweeper.Sweep(before))
-		}
+		errs = append(errs, s.Sweep(ctx, before))
 	}
 	return errors.Join(errs...)
 }

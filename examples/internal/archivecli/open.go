@@ -72,7 +72,7 @@ func (a *archiveOf) close() {
 // open opens the archive of the cluster id, or with a zero id that of whatever cluster the archive is.
 func (a app) open(ctx context.Context, s settings, id walarchive.Identity) (*archiveOf, error) {
 	opened := &archiveOf{}
-	cfg, err := a.config(ctx, s, opened)
+	cfg, err := a.config(s, opened)
 	if err == nil {
 		if cfg.Identity = id; id == (walarchive.Identity{}) {
 			opened.Archive, err = walarchive.Open(ctx, cfg)
@@ -87,7 +87,7 @@ func (a app) open(ctx context.Context, s settings, id walarchive.Identity) (*arc
 	return opened, nil
 }
 
-func (a app) config(ctx context.Context, s settings, opened *archiveOf) (walarchive.Config, error) {
+func (a app) config(s settings, opened *archiveOf) (walarchive.Config, error) {
 	cfg := walarchive.Config{Quorum: s.Quorum, Timeout: time.Duration(s.Deadline), Logger: a.logger()}
 	var err error
 	if cfg.Keys, err = s.identities(); err != nil {
@@ -98,7 +98,7 @@ func (a app) config(ctx context.Context, s settings, opened *archiveOf) (walarch
 		if err != nil {
 			return cfg, err
 		}
-		st, err := store.Open(ctx, p.URL, store.Options{})
+		st, err := store.Later(p.URL, store.Options{})
 		if err != nil {
 			return cfg, err
 		}

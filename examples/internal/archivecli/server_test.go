@@ -255,7 +255,7 @@ func fileExists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 // command is what archive_command and its like are set to.
 func (b *bench) command(verb, arguments string) string {
-	return fmt.Sprintf("%s --archive %s %s %s", b.binary, b.archive, verb, arguments)
+	return fmt.Sprintf("%s --archive %s --retry 1s %s %s", b.binary, b.archive, verb, arguments)
 }
 
 func (b *bench) archived(name string) bool { return fileExists(filepath.Join(b.archive, name)) }

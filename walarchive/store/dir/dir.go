@@ -390,7 +390,10 @@ func (s *Store) Remove(ctx context.Context, names []string) error {
 
 // Sweep removes temporary files that a killed push left and that were not written since before. Leave pushes that
 // may still be running ample time.
-func (s *Store) Sweep(before time.Time) error {
+func (s *Store) Sweep(ctx context.Context, before time.Time) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return s.with(func(d *os.Root) error { _, err := atomicfile.Sweep(d, before); return err })
 }
 

@@ -100,7 +100,7 @@ func TestStore_mode_and_leftovers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a"}, names)
 
-	require.NoError(t, s.Sweep(time.Now().Add(-24*time.Hour)))
+	require.NoError(t, s.Sweep(t.Context(), time.Now().Add(-24*time.Hour)))
 	require.NoFileExists(t, filepath.Join(path, ".a.tmp-OLD"))
 	require.FileExists(t, filepath.Join(path, ".a.tmp-NEW"))
 	require.FileExists(t, filepath.Join(path, "a"))

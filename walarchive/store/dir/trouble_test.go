@@ -243,7 +243,7 @@ func TestStale(t *testing.T) {
 		"list":    func() error { _, err := s.List(t.Context()); return err },
 		"details": func() error { _, err := s.Details(t.Context(), []string{"a"}); return err },
 		"remove":  func() error { return s.Remove(t.Context(), []string{"b"}) },
-		"sweep":   func() error { return s.Sweep(time.Now()) },
+		"sweep":   func() error { return s.Sweep(t.Context(), time.Now()) },
 		"free":    func() error { _, err := s.Free(t.Context()); return err },
 	}
 	for name, call := range calls {
