@@ -55,6 +55,9 @@ type Config struct {
 	Identity Identity
 	// Keys are the age identities that decrypt what is fetched or compared. A push needs none.
 	Keys []age.Identity
+	// CheckRecords has Push and Verify look into segments: at the lengths, the order and the checksums of the WAL records (from 9.5 on),
+	// for a server whose disk or memory is not trusted. It costs some milliseconds for 16 MiB.
+	CheckRecords bool
 	// Timeout is the longest that one call of a method may take. 0 means 10 minutes; negative means as long as the caller's context.
 	Timeout time.Duration
 	// Patience is how long a push that is already successful goes on with the targets it can do without. 0 means 5 seconds; negative
@@ -94,6 +97,8 @@ type Archive struct {
 	id       Identity
 	timeout  time.Duration
 	patience time.Duration
+
+	checkRecords bool
 }
 
 const (
@@ -110,7 +115,7 @@ func New(cfg Config) (*Archive, error) {
 		return nil, errors.New("Identity.SegmentSize: want a power of two from 1 MiB to 1 GiB")
 	}
 	a := &Archive{id: cfg.Identity, quorum: cfg.Quorum, timeout: orDefault(cfg.Timeout, defaultTimeout),
-		patience: orDefault(cfg.Patience, defaultPatience)}
+		patience: orDefault(cfg.Patience, defaultPatience), checkRecords: cfg.CheckRecords}
 	var err error
 	if a.targets, err = newTargets(cfg); err != nil {
 		return nil, err
@@ -157,7 +162,8 @@ func newTargets(cfg Config) ([]*target, error) {
 		if t.Name == "" {
 			t.Name = t.Store.String()
 		}
-		targets = append(targets, &target{Target: t, id: cfg.Identity, keys: cfg.Keys, log: log, hooks: cfg.Hooks, several: len(cfg.Targets) > 1})
+		targets = append(targets, &target{Target: t, id: cfg.Identity, keys: cfg.Keys, log: log, hooks: cfg.Hooks, several: len(cfg.Targets) > 1,
+			checkRecords: cfg.CheckRecords})
 	}
 	return targets, nil
 }

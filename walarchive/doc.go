@@ -28,10 +28,17 @@
 // such marker, so they prove nothing. An archive that "cp" filled has none either until the first push. Of several targets, all
 // have to prove it.
 //
+// A standby with archive_mode=always may archive into the same place as its primary. What lies behind the pages of a segment is no WAL
+// and may differ from server to server: behind a switch, a primary has zeros, and a standby's standby often old WAL of the file that it
+// took for the segment. So Push reads it as zeros, and that is what the archive holds and compares. Pages that are the segment's are never
+// left out.
+//
 // # What it does not
 //
-// It does not look into WAL records: what is wrong inside of a page when the server hands it over is found by the server's own
-// checksums. The very first push cannot know whether an empty directory is the right one; see package dir for how to
+// Unless Config.CheckRecords is set, it does not look into WAL records: what is wrong inside of a page when the server hands it over is
+// found by the server's own checksums. Up to 10, a primary's pages behind a switch have headers, so they are the segment's; if a standby's
+// standby has old pages there, the two are a conflict: give it an archive of its own. So are they if another tool archived old
+// pages first. The very first push cannot know whether an empty directory is the right one; see package dir for how to
 // lay it out. A target that only gets a best effort, or was beyond the quorum, is not caught up with later. A file without a record, as
 // "cp" makes them, is checked by its pages alone until it is pushed again. Two contents that race for one name in encodings of
 // which one keeps its record apart (none or age) and the other does not can make the winner's push fail with a conflict; the next try succeeds.

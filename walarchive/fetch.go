@@ -133,7 +133,7 @@ func (t *target) fetchCopy(ctx context.Context, f wal.FileName, dst string, e *E
 		return err
 	}
 	defer r.Close()
-	content, err := t.id.verified(f, r)
+	content, err := t.id.verified(f, r, false)
 	if err == nil {
 		c := &failedReader{r: ctxio.Reader(ctx, content)}
 		if e.Size, err = atomicfile.Publish(dst, c, 0o600); err != nil && c.err == nil {

@@ -23,7 +23,8 @@ import (
 // [*ContentError] or [*wal.SyntaxError]. Other names are refused with a [*wal.SyntaxError]. A file that changes while it is read is a
 // [*ChangedError].
 //
-// If the archive already holds the name with the same content, however encoded, Push succeeds; with other content the error is
+// Pages behind those that are the segment's, as a recycled file holds them behind a switch, are archived and compared as zeros. If the
+// archive already holds the name with the same content, however encoded, Push succeeds; with other content the error is
 // a [*ConflictError]. A copy there that is damaged is left as it is, and a good one is written beside it. The first push into a
 // store makes it this cluster's archive; a store that is another cluster's gives a [*ForeignArchiveError]. After any error, pushing
 // again is right and safe.
@@ -43,7 +44,7 @@ func (a *Archive) Push(ctx context.Context, path string) error {
 
 // acceptable refuses, before any store is asked, a file that its size or first page tells to be wrong.
 func (a *Archive) acceptable(f wal.FileName, path string) error {
-	src, err := a.id.openSource(f, path)
+	src, err := a.id.openSource(f, path, a.checkRecords)
 	if err != nil {
 		return err
 	}
@@ -114,11 +115,12 @@ func (v *verdict) err(ctx context.Context) error {
 // source is a file to push, open and good as far as its size and first page tell.
 type source struct {
 	*os.File
+	records bool      // are checked, too
 	content io.Reader // fails if it turns out not to be what the name says, or to change
 }
 
 // openSource opens path if it is a regular file; opening a pipe might wait for ever.
-func (id Identity) openSource(f wal.FileName, path string) (source, error) {
+func (id Identity) openSource(f wal.FileName, path string, records bool) (source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return source{}, err
@@ -130,7 +132,7 @@ func (id Identity) openSource(f wal.FileName, path string) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	src := source{File: file}
+	src := source{File: file, records: records}
 	if err := src.begin(id, f); err != nil {
 		return source{}, errors.Join(err, file.Close())
 	}
@@ -146,7 +148,7 @@ func (s *source) begin(id Identity, f wal.FileName) error {
 	if err != nil {
 		return err
 	}
-	content, err := id.verifiedSource(f, s.File)
+	content, err := id.verifiedSource(f, s.File, s.records)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 // push archives the file at path in this target, and tells the hooks how it went.
 func (t *target) push(ctx context.Context, f wal.FileName, path string) error {
-	src, err := t.id.openSource(f, path)
+	src, err := t.id.openSource(f, path, t.checkRecords)
 	if err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (t *target) fetchUnfinished(ctx context.Context, f wal.FileName, object, ds
 	defer r.Close()
 	partial := f
 	partial.Kind = wal.KindPartial
-	content, err := t.id.verified(partial, io.LimitReader(io.MultiReader(r, zeros{}), int64(t.id.SegmentSize)))
+	content, err := t.id.verified(partial, io.LimitReader(io.MultiReader(r, zeros{}), int64(t.id.SegmentSize)), false)
 	if err != nil {
 		return notAbsent(err)
 	}

@@ -133,7 +133,7 @@ func (t *target) readText(ctx context.Context, f wal.FileName, repair int) ([]by
 		return nil, err
 	}
 	defer r.Close()
-	content, err := t.id.verified(f, r)
+	content, err := t.id.verified(f, r, false)
 	if err != nil {
 		return nil, err
 	}

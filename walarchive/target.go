@@ -23,6 +23,8 @@ type target struct {
 	log     *slog.Logger
 	hooks   Hooks
 	several bool // there are more targets, so messages say which
+
+	checkRecords bool
 }
 
 // wrap adds the target's name to an error, if there are others.

@@ -15,15 +15,16 @@ import (
 // verified returns a reader of r's content, which comes out of a store, that ends in an error instead of io.EOF if the content is not
 // what the name says for this cluster. What the first page can tell, it tells at once. Whether WAL may end in a segment was judged when
 // the file came.
-func (id Identity) verified(f wal.FileName, r io.Reader) (io.Reader, error) {
-	return id.reader(f, r, wal.ChainConfig{Unfinished: true})
+func (id Identity) verified(f wal.FileName, r io.Reader, records bool) (io.Reader, error) {
+	return id.reader(f, r, false, wal.ChainConfig{Unfinished: true, Records: records})
 }
 
 // verifiedSource is verified for a file in a folder of the server's: WAL must go on to the end of a segment, to a switch, or to where
-// a history beside it says that the timeline was left.
-func (id Identity) verifiedSource(f wal.FileName, file *os.File) (io.Reader, error) {
-	return id.reader(f, file, wal.ChainConfig{
-		Unfinished: f.Kind == wal.KindPartial, TimelineEnd: timelineEnd(filepath.Dir(file.Name()), f),
+// a history beside it says that the timeline was left. Pages behind that, which are no WAL and may differ from server to server, are
+// read as zeros.
+func (id Identity) verifiedSource(f wal.FileName, file *os.File, records bool) (io.Reader, error) {
+	return id.reader(f, file, true, wal.ChainConfig{
+		Unfinished: f.Kind == wal.KindPartial, TimelineEnd: timelineEnd(filepath.Dir(file.Name()), f), Records: records,
 	})
 }
 
@@ -45,7 +46,7 @@ func timelineEnd(dir string, f wal.FileName) wal.LSN {
 }
 
 // reader checks what r reads. Segments are as c says, which it completes.
-func (id Identity) reader(f wal.FileName, r io.Reader, c wal.ChainConfig) (io.Reader, error) {
+func (id Identity) reader(f wal.FileName, r io.Reader, strip bool, c wal.ChainConfig) (io.Reader, error) {
 	switch f.Kind {
 	case wal.KindHistory, wal.KindBackup:
 		b, err := readLimited(r)
@@ -59,7 +60,7 @@ func (id Identity) reader(f wal.FileName, r io.Reader, c wal.ChainConfig) (io.Re
 		return nil, err
 	}
 	c.Segment, c.SystemID, c.SegmentSize = seg, id.SystemID, id.SegmentSize
-	checked := &chainReader{name: f.String(), chain: wal.NewChain(c), r: r, want: int64(id.SegmentSize)}
+	checked := &chainReader{name: f.String(), chain: wal.NewChain(c), strip: strip, r: r, want: int64(id.SegmentSize)}
 	err = checked.first()
 	return checked, err
 }
@@ -103,13 +104,16 @@ func (id Identity) checkBackup(f wal.FileName, b []byte) error {
 	return nil
 }
 
-// chainReader fails unless r has exactly want bytes and its pages are in order.
+// chainReader fails unless r has exactly want bytes and its pages are in order. It can strip them of what is no WAL.
 type chainReader struct {
 	name      string
 	chain     *wal.Chain
+	strip     bool
 	r         io.Reader
 	want, got int64
-	head      []byte // read ahead
+	ahead     []byte // read ahead
+	err       error  // and how that went
+	page      []byte // for who reads less than a page
 }
 
 // first looks at what the first page tells.
@@ -125,22 +129,45 @@ func (c *chainReader) first() error {
 	if err != nil {
 		return c.wrap(err)
 	}
-	c.head, c.got = head, int64(n)
+	c.ahead, c.got = head, int64(n)
 	return nil
 }
 
-func (c *chainReader) Read(p []byte) (int, error) {
-	if len(c.head) > 0 {
-		n := copy(p, c.head)
-		c.head = c.head[n:]
-		return n, nil
+func (c *chainReader) Read(p []byte) (n int, err error) {
+	if len(c.ahead) == 0 && c.err == nil {
+		page := int(c.chain.Header().BlockSize)
+		if len(p) >= page {
+			return c.read(p[:len(p)-(int(c.got)+len(p))%page])
+		}
+		if c.page == nil {
+			c.page = make([]byte, page)
+		}
+		n, c.err = c.read(c.page[:page-int(c.got)%page])
+		c.ahead = c.page[:n]
 	}
-	n, err := c.r.Read(p)
+	n = copy(p, c.ahead)
+	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+		err = c.err
+	}
+	return n, err
+}
+
+// read reads up to the end of a page.
+func (c *chainReader) read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = c.r.Read(p[n:])
+		n += more
+	}
 	c.got += int64(n)
 	if c.got > c.want || err == io.EOF && c.got < c.want {
 		return 0, &SizeError{Name: c.name, Want: c.want, Got: c.got}
 	}
-	if _, chainErr := c.chain.Write(p[:n]); chainErr != nil {
+	take := c.chain.Write
+	if c.strip {
+		take = c.chain.Strip
+	}
+	if _, chainErr := take(p[:n]); chainErr != nil {
 		return 0, chainErr
 	}
 	if err == io.EOF {

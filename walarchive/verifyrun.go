@@ -78,7 +78,7 @@ func (r VerifyReport) Bad() bool {
 }
 
 // Verify reads archived files, all of each, and compares them with their records, their page headers with what their names say, and the
-// history files with theirs. Damage is no error but a finding. The error is about the archive: a target that is not marked as this
+// history files with theirs; and the WAL records, with Config.CheckRecords. Damage is no error but a finding. The error is about the archive: a target that is not marked as this
 // cluster's or cannot be listed, or the end of ctx; the report then says what was found before.
 func (a *Archive) Verify(ctx context.Context, cfg VerifyConfig) (VerifyReport, error) {
 	jobs, err := a.verifyJobs(ctx, cfg.Names)
@@ -231,7 +231,7 @@ func (t *target) verifyObject(ctx context.Context, f wal.FileName, object string
 		return false, 0, err
 	}
 	defer r.Close()
-	content, err := t.id.verified(f, r)
+	content, err := t.id.verified(f, r, t.checkRecords)
 	if err == nil {
 		n, err = io.Copy(io.Discard, ctxio.Reader(ctx, content))
 	}

@@ -54,6 +54,7 @@ type Chain struct {
 	start   int64  // of the page that is not complete, in bytes from the segment's start
 	part    []byte // what there is of it
 	empty   bool   // and whether that is zero
+	stray   bool   // and whether it is known not to be the segment's
 	last    shortHeader
 	records []byte // the last page that belongs there and holds any: kept, or still the caller's
 	kept    []byte
@@ -87,6 +88,21 @@ func (c *Chain) Write(p []byte) (int, error) {
 	n := 0
 	for n < len(p) && c.failure == nil {
 		n += c.step(p[n:])
+	}
+	c.keep()
+	return n, c.failure
+}
+
+// Strip is [Chain.Write], and clears in p what lies on pages that are not the segment's: what a server left behind a switch, or
+// behind the end of an unfinished segment, is no WAL, and may differ from server to server. Pages that are the segment's stay as they
+// are, wherever they come. p must not end within the first [SegmentHeaderSize] bytes of a page, where nobody knows yet whose it is.
+func (c *Chain) Strip(p []byte) (int, error) {
+	n := 0
+	for n < len(p) && c.failure == nil {
+		from := n
+		if n += c.step(p[n:]); c.stray {
+			clear(p[from:n])
+		}
 	}
 	c.keep()
 	return n, c.failure
@@ -139,6 +155,7 @@ func (c *Chain) step(p []byte) int {
 		return int(c.page)
 	}
 	have, header := int64(len(c.part)), c.headerSize()
+	c.stray = c.stray && have >= header
 	end := c.page
 	if have < header {
 		end = header
@@ -216,14 +233,11 @@ func (c *Chain) keep() {
 
 // judge looks at the header of a page.
 func (c *Chain) judge(head []byte) {
-	switch {
-	case c.start == 0:
+	if c.start == 0 {
 		c.firstPage(head)
-	case c.state != chainSwitched:
-		c.laterPage(head)
-	default:
-		c.empty = allZero(head)
+		return
 	}
+	c.laterPage(head)
 }
 
 func (c *Chain) firstPage(head []byte) {
@@ -247,6 +261,7 @@ func (c *Chain) laterPage(head []byte) {
 	if c.empty = allZero(head); !c.empty {
 		msg = c.belongs(h)
 	}
+	c.stray = msg != ""
 	switch {
 	case msg == "" && c.state == chainEnded:
 		c.fail(c.start, "a page that belongs there comes after one that does not")

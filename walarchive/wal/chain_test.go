@@ -355,6 +355,68 @@ func TestChain_damage(t *testing.T) {
 	})
 }
 
+// TestChain_Strip: what is not the segment's becomes zeros, and nothing else does.
+func TestChain_Strip(t *testing.T) {
+	const at = 100 * 8192
+	f := today
+	for _, n := range []int{mib, 8192, 12 << 10, 512} {
+		for _, unfinished := range []bool{false, true} {
+			b := f.segment()
+			f.switches(b, at-8192, 1000)
+			for off := at; off < mib; off += 8192 {
+				f.stamp(b, off, 1, uint64(1*mib+off))
+			}
+			f.stamp(b, at+3*8192, 2, 3*mib+at+3*8192)
+			want := bytes.Clone(b)
+			clear(want[at : at+3*8192])
+			clear(want[at+4*8192:])
+			c := newChain(unfinished)
+			for off := 0; off < mib; off += n {
+				_, err := c.Strip(b[off:min(off+n, mib)])
+				require.NoError(t, err)
+			}
+			require.NoError(t, c.End())
+			require.True(t, bytes.Equal(want, b), "pieces of %d", n)
+			require.EqualValues(t, at, c.ValidEnd())
+			require.EqualValues(t, mib, c.DataEnd(), "before it was stripped")
+		}
+	}
+}
+
+// FuzzStrip: what was stripped is the same WAL, stripping it again changes nothing, and only whole pages go.
+func FuzzStrip(f *testing.F) {
+	small := chainForm{0xD110, binary.LittleEndian, 1024}
+	b := small.segment()[:8*1024]
+	small.switches(b, 1024, 200)
+	small.stamp(b, 3*1024, 1, 1*mib+3*1024)
+	f.Add(b, true)
+	f.Add(b[:3*1024+30], true)
+	f.Add(b[:2*1024], false)
+	f.Fuzz(func(t *testing.T, b []byte, unfinished bool) {
+		if len(b) > 1<<14 {
+			return
+		}
+		once := bytes.Clone(b)
+		c := newChain(unfinished)
+		_, err := c.Strip(once)
+		if err != nil || c.Header().BlockSize == 0 {
+			return
+		}
+		page := int(c.Header().BlockSize)
+		for at := 0; at < len(b); at += page {
+			was, is := b[at:min(at+page, len(b))], once[at:min(at+page, len(b))]
+			kept := bytes.Equal(was, is)
+			if !kept && (len(bytes.Trim(is, "\x00")) > 0 || at < int(c.ValidEnd())) {
+				t.Fatalf("page at %d changed", at)
+			}
+		}
+		twice, again := bytes.Clone(once), newChain(unfinished)
+		if _, err := again.Strip(twice); err != nil || again.ValidEnd() != c.ValidEnd() || !bytes.Equal(once, twice) {
+			t.Fatalf("stripped: %v, valid up to %d, before %d", err, again.ValidEnd(), c.ValidEnd())
+		}
+	})
+}
+
 // FuzzChain: how the bytes are cut makes no difference, and what is said about them is true.
 func FuzzChain(f *testing.F) {
 	first := today.segment()
