@@ -214,7 +214,7 @@ func checkArchive(t *testing.T, s *stage) {
 	server := s.cfg.Servers[Cascade]
 	require.NoError(t, s.exec(t.Context(), Cascade, "postgres", "SELECT pg_switch_wal()"))
 	pgtest.WaitFor(t, time.Minute, "both timelines in the archive", func() error {
-		r, err := server.Host.Run(t.Context(), host.Cmd{Path: archiverPath, Args: []string{"list", "--archive", s.cfg.Archive}, Dir: server.dataDir()})
+		r, err := server.Host.Run(t.Context(), host.Cmd{Path: archiverPath, Args: []string{"list", "--names", "--archive", s.cfg.Archive}, Dir: server.dataDir()})
 		if err != nil {
 			return err
 		}
