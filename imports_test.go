@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"internal/powerloss":  {"internal/localpg"},                        // for tests
 	"internal/s3test":     {"internal/localpg"},                        // for tests
 	"internal/script":     {},
+	"internal/walsender":  {"pgconf/..."},
 	"internal/waltest":    {"walarchive/wal"},   // for tests
 	"internal/sshtest":    {"internal/localpg"}, // for tests
 	"internal/pgtest":     {"topology/host"},
@@ -64,9 +65,9 @@ var mayImport = map[string][]string{
 	"walarchive/catalog":  {"walarchive/wal"},
 	"walarchive/archiver": {"walarchive/wal"},
 	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
-	"walarchive/stream":   {"walarchive", "walarchive/wal", "pgconf/...", "internal/atomicfile"},
+	"walarchive/stream":   {"internal/walsender", "walarchive", "walarchive/wal", "pgconf/...", "internal/atomicfile"},
 	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
-	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "walarchive/wal", "internal/atomicfile"},
+	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "internal/walsender", "walarchive/wal", "internal/atomicfile"},
 	"recovery/command":    {"pgconf"},
 	"recovery/datadir":    {"pgconf", "walarchive/wal"},
 	"recovery/pitr":       {"recovery", "recovery/datadir", "pgconf", "internal/atomicfile"},
@@ -98,6 +99,7 @@ var foreign = map[string][]string{
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
 	"walarchive/archiver":        {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
+	"internal/walsender":         {"github.com/jackc/pgx/v5"},
 	"internal/pgserver":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/s3test":            {"github.com/minio/minio-go/v7"},
 	"internal/script":            {"github.com/stretchr/testify"},

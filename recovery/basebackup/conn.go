@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/understudy-ha/understudy/internal/walsender"
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -60,9 +61,7 @@ func connect(ctx context.Context, source conninfo.Info, warn func(string)) (*ser
 	return s, nil
 }
 
-// config is how pgconn connects to the source. A replication connection has no database, but libpq looks for the password of
-// "replication" (manual: "The Password File"). What pgx would take for a parameter of the server, though libpq keeps it to itself, is
-// left out.
+// config is how pgconn connects to the source.
 func config(source conninfo.Info) (*pgconn.Config, error) {
 	hosts, err := source.Hosts()
 	if err != nil {
@@ -71,37 +70,14 @@ func config(source conninfo.Info) (*pgconn.Config, error) {
 	if len(hosts) > 1 {
 		return nil, errors.New("the source names several hosts: a backup is of one server, so name that")
 	}
-	addr, _ := source.Get("hostaddr")
-	if host, _ := source.Get("host"); host == "" && addr != "" {
-		source = source.With("host", addr)
-	}
-	cfg, err := pgconn.ParseConfig(source.With("dbname", "replication").Text())
+	cfg, err := walsender.Config(source, "replication", map[string]string{"replication": "true", "application_name": applicationName})
 	if err != nil {
-		return nil, hideText(err)
-	}
-	if addr != "" {
-		cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{addr}, nil }
-	}
-	cfg.RuntimeParams = map[string]string{"replication": "true", "application_name": applicationName}
-	if options, ok := source.Get("options"); ok {
-		cfg.RuntimeParams["options"] = options
+		return nil, err
 	}
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(&exactReader{r: r}, w)
 	}
 	return cfg, nil
-}
-
-// hideText leaves the connection string out of an error: pgx hides what it takes for a password, which is not always all.
-func hideText(err error) error {
-	var parse *pgconn.ParseConfigError
-	if !errors.As(err, &parse) {
-		return err
-	}
-	if cause := errors.Unwrap(parse); cause != nil {
-		return fmt.Errorf("connection string of the source: %w", cause)
-	}
-	return errors.New("connection string of the source: pgx does not understand it")
 }
 
 // exactReader never reads beyond the end of a message, so that no byte stays behind in the buffer of pgx when the connection is

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/understudy-ha/understudy/internal/walsender"
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -44,44 +45,9 @@ type server struct {
 	raw      []byte // the history file; nil for timeline 1
 }
 
-// connConfig is how pgconn connects. A replication connection has no database, but the password file knows it as "replication".
-func connConfig(source conninfo.Info, database string, params map[string]string) (*pgconn.Config, error) {
-	addr, _ := source.Get("hostaddr")
-	if host, _ := source.Get("host"); host == "" && addr != "" {
-		source = source.With("host", addr)
-	}
-	if database != "" {
-		source = source.With("dbname", database)
-	}
-	cfg, err := pgconn.ParseConfig(source.Text())
-	if err != nil {
-		return nil, hideText(err)
-	}
-	if addr != "" && !strings.Contains(addr, ",") {
-		cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{addr}, nil }
-	}
-	if options, ok := source.Get("options"); ok {
-		params["options"] = options
-	}
-	cfg.RuntimeParams = params
-	return cfg, nil
-}
-
-// hideText leaves the connection string out of an error: pgx hides what it takes for a password, which is not always all.
-func hideText(err error) error {
-	var parse *pgconn.ParseConfigError
-	if !errors.As(err, &parse) {
-		return err
-	}
-	if cause := errors.Unwrap(parse); cause != nil {
-		return fmt.Errorf("connection string of the server: %w", cause)
-	}
-	return errors.New("connection string of the server: pgx does not understand it")
-}
-
 // dial opens a replication connection.
 func dial(ctx context.Context, source conninfo.Info, name string) (*pgconn.PgConn, error) {
-	cfg, err := connConfig(source, "replication", map[string]string{"replication": "true", "application_name": name})
+	cfg, err := walsender.Config(source, "replication", map[string]string{"replication": "true", "application_name": name})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/understudy-ha/understudy/internal/walsender"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -118,7 +119,7 @@ func slotStartSQL(ctx context.Context, source conninfo.Info, slot string) (wal.L
 	if name, _ := source.Get("dbname"); name == "" || name == "replication" {
 		database = "postgres"
 	}
-	cfg, err := connConfig(source, database, map[string]string{"application_name": defaultName})
+	cfg, err := walsender.Config(source, database, map[string]string{"application_name": defaultName})
 	if err != nil {
 		return 0, err
 	}
