@@ -40,12 +40,13 @@
 // standby has old pages there, the two are a conflict: give it an archive of its own. So are they if another tool archived old
 // pages first. The very first push cannot know whether an empty directory is the right one; see package dir for how to
 // lay it out. A target that only gets a best effort, or was beyond the quorum, is not caught up with later. A file without a record, as
-// "cp" makes them, is checked by its pages alone until it is pushed again. Two contents that race for one name in encodings of
-// which one keeps its record apart (none or age) and the other does not can make the winner's push fail with a conflict; the next try succeeds.
+// "cp" makes them, is checked by its pages alone until it is pushed again.
 //
 // A process that is killed outright leaves at most a temporary file named ".NAME.tmp-…" in the archive or beside the
 // destination of a fetch. Nothing reads it: the server ignores it in pg_wal, and package dir sweeps it from the archive. It may also
-// leave the record of a file that did not come; the same file takes it up when it is pushed again, and another one is a conflict.
+// leave the record of a file that did not come. That keeps nobody from archiving the name, with whatever content: the file decides, and its
+// record then stands where that of a copy would, as NAME.repair-1.record. Only a pusher of age files that finds such a file there again cannot tell without
+// the key whether it is the same.
 //
 // # Layout
 //

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/understudy-ha/understudy/internal/ctxio"
@@ -74,16 +75,10 @@ func (t *target) createOrCompare(ctx context.Context, f wal.FileName, src *sourc
 	if f.Kind == wal.KindHistory || f.Kind == wal.KindBackup {
 		encoding = codec.Encoding{Recipients: encoding.Recipients}
 	}
-	err := t.create(ctx, src, encoding, e)
-	byRecord := errors.As(err, new(*ConflictError))
-	if !byRecord && !errors.Is(err, fs.ErrExist) {
+	if err := t.create(ctx, src, encoding, e); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	compareErr := t.compare(ctx, f, src, e)
-	if byRecord && errors.Is(compareErr, fs.ErrNotExist) {
-		return err // there is only the other's record
-	}
-	return compareErr
+	return t.compare(ctx, f, src, e)
 }
 
 // create makes the object e.Object of src, which is at its beginning. If the encoding has no room for the record, that is written when all of
@@ -96,7 +91,7 @@ func (t *target) create(ctx context.Context, src *source, encoding codec.Encodin
 	defer enc.Close()
 	r := &objectReader{enc: enc}
 	if !encoding.CarriesRecord() {
-		r.last = func(record codec.Record) error { return t.recordBefore(ctx, e.Object, src.Name(), record) }
+		r.last = func(record codec.Record) error { return t.recordBefore(ctx, e.Object, record) }
 	}
 	if err := t.Store.Create(ctx, e.Object, r); err != nil {
 		return fmt.Errorf("archive %s: %w", e.Name, err)
@@ -132,7 +127,7 @@ func (r *objectReader) Read(p []byte) (n int, err error) {
 
 // recordBefore writes the record of an object that is about to appear. If the object is there already, the record is not this one's
 // business any more.
-func (t *target) recordBefore(ctx context.Context, object, source string, record codec.Record) error {
+func (t *target) recordBefore(ctx context.Context, object string, record codec.Record) error {
 	details, err := t.Store.Details(ctx, []string{object})
 	if err != nil {
 		return err
@@ -140,25 +135,30 @@ func (t *target) recordBefore(ctx context.Context, object, source string, record
 	if details[0].Size >= 0 {
 		return &fs.PathError{Op: "create", Path: object, Err: fs.ErrExist}
 	}
-	return t.writeRecord(ctx, object, source, record)
+	return t.writeRecord(ctx, object, record)
 }
 
-// writeRecord makes sure that record is the record beside object. If another one is there already, the error is a [*ConflictError].
-func (t *target) writeRecord(ctx context.Context, object, source string, record codec.Record) error {
-	err := t.Store.Create(ctx, recordName(object), bytes.NewReader(record.Bytes()))
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+// writeRecord makes sure that record is among the records of an object. That another one is there is no conflict: whoever wrote it may have died
+// before making the object, which alone decides.
+func (t *target) writeRecord(ctx context.Context, object string, record codec.Record) error {
+	names := recordNames(object)
+	for _, name := range names {
+		err := t.Store.Create(ctx, name, bytes.NewReader(record.Bytes()))
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		old, err := t.readRecord(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case old == nil:
+			return fmt.Errorf("%s disappeared", name)
+		case old.SameContent(record):
+			return nil
+		}
 	}
-	old, err := t.readRecord(ctx, object)
-	switch {
-	case err != nil:
-		return err
-	case old == nil:
-		return fmt.Errorf("%s disappeared", recordName(object))
-	case !old.SameContent(record):
-		return t.conflict(source, record, *old)
-	}
-	return nil
+	return fmt.Errorf("archive %s: %d records of other contents are there, and perhaps none of the files: find out who else archives it, and remove %s",
+		record.Name, len(names), names[0])
 }
 
 func (t *target) conflict(source string, pushed, stored codec.Record) error {
@@ -181,27 +181,27 @@ func (t *target) compare(ctx context.Context, f wal.FileName, src *source, e *Ev
 		return fmt.Errorf("compare with the archived %s: %w", e.Object, notAbsent(err))
 	}
 	e.Size = pushed.Size
-	stored, recorded, err := t.stored(ctx, e.Object, e.Name)
+	stored, recorded, err := t.stored(ctx, e.Object, pushed)
 	switch {
 	case err != nil:
 		return fmt.Errorf("compare with the archived %s: %w", e.Object, err)
 	case !stored.SameContent(pushed):
 		return t.conflict(src.Name(), pushed, stored)
 	case !recorded:
-		return t.writeRecord(ctx, e.Object, src.Name(), pushed)
+		return t.writeRecord(ctx, e.Object, pushed)
 	}
 	return nil
 }
 
 // stored returns what an object is, and whether that agrees with a record. Without a key for it, its record is believed.
-func (t *target) stored(ctx context.Context, object, name string) (codec.Record, bool, error) {
-	r, err := t.open(ctx, object, name)
+func (t *target) stored(ctx context.Context, object string, pushed codec.Record) (codec.Record, bool, error) {
+	r, err := t.open(ctx, object, pushed.Name)
 	if errors.Is(err, codec.ErrNoKey) {
-		record, recordErr := t.readRecord(ctx, object)
-		if recordErr != nil || record == nil {
+		record, recordErr := t.believed(ctx, object, pushed)
+		if recordErr != nil {
 			return codec.Record{}, false, errors.Join(err, recordErr)
 		}
-		return *record, true, nil
+		return record, true, nil
 	}
 	if err != nil {
 		return codec.Record{}, false, err
@@ -211,4 +211,21 @@ func (t *target) stored(ctx context.Context, object, name string) (codec.Record,
 		return codec.Record{}, false, notAbsent(err)
 	}
 	return r.Sum(), r.Verified(), nil
+}
+
+// believed is the record of an object that cannot be decrypted. If there are several, it is an error not to know which, unless pushed is none of them.
+func (t *target) believed(ctx context.Context, object string, pushed codec.Record) (codec.Record, error) {
+	records, err := t.records(ctx, object)
+	switch {
+	case err != nil:
+		return codec.Record{}, err
+	case len(records) == 0:
+		return codec.Record{}, errors.New("it has no record either; give this command the key")
+	}
+	isSame := func(r codec.Record) bool { return r.SameContent(pushed) }
+	isOther := func(r codec.Record) bool { return !isSame(r) }
+	if slices.ContainsFunc(records, isSame) && slices.ContainsFunc(records, isOther) {
+		return codec.Record{}, fmt.Errorf("it has %d records, and only the key tells which is its own; give this command the key", len(records))
+	}
+	return records[0], nil
 }

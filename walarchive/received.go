@@ -168,7 +168,7 @@ func (a *Archive) unfinished(ctx context.Context, f wal.FileName) ([]candidate, 
 		for _, o := range received {
 			all = append(all, candidate{t, o.String(), int64(o.Upto)})
 		}
-		sum, _, err := t.stored(ctx, partial.String(), partial.String())
+		sum, _, err := t.stored(ctx, partial.String(), codec.Record{Name: partial.String()})
 		if err == nil {
 			all = append(all, candidate{t, partial.String(), sum.Data})
 		} else if !errors.Is(err, fs.ErrNotExist) {

@@ -64,7 +64,8 @@ func (t *target) open(ctx context.Context, object, name string) (opened, error) 
 	}
 	dec, err := codec.Decode(ctxio.Reader(ctx, r), codec.Options{
 		Name: name, Identities: t.keys, MaxSize: max(int64(t.id.SegmentSize), smallFile),
-		Record: func() (*codec.Record, error) { return t.readRecord(ctx, object) },
+		Record: func() (*codec.Record, error) { return t.readRecord(ctx, recordName(object)) },
+		Others: func() ([]codec.Record, error) { return t.records(ctx, object) },
 	})
 	if err != nil {
 		return opened{}, errors.Join(notAbsent(err), r.Close())
@@ -72,9 +73,35 @@ func (t *target) open(ctx context.Context, object, name string) (opened, error) 
 	return opened{dec, r}, nil
 }
 
-// readRecord returns the record beside an object, or nil if there is none.
-func (t *target) readRecord(ctx context.Context, object string) (*codec.Record, error) {
-	b, err := readSmall(ctx, t.Store, recordName(object))
+// recordNames are where the record of an object may be, in this order: beside it, or where that of a copy of it would be. It is not the first one if
+// that was taken by another pusher with other content, who may have died before making the object.
+func recordNames(object string) []string {
+	o, err := ParseObject(object)
+	if err != nil {
+		return []string{recordName(object)}
+	}
+	var names []string
+	for repair := o.Repair; repair <= maxRepairs; repair++ {
+		names = append(names, recordName(copyName(o.File, repair)))
+	}
+	return names
+}
+
+// records returns all records that may be an object's.
+func (t *target) records(ctx context.Context, object string) (records []codec.Record, err error) {
+	for _, name := range recordNames(object) {
+		record, err := t.readRecord(ctx, name)
+		if err != nil || record == nil {
+			return records, err
+		}
+		records = append(records, *record)
+	}
+	return records, nil
+}
+
+// readRecord returns the record of this name, or nil if there is none.
+func (t *target) readRecord(ctx context.Context, name string) (*codec.Record, error) {
+	b, err := readSmall(ctx, t.Store, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/waltest"
@@ -335,28 +336,118 @@ func (s unreadableStore) Open(ctx context.Context, name string) (io.ReadCloser, 
 	return io.NopCloser(errReader{fs.ErrNotExist}), nil
 }
 
-// TestPush_record_of_a_loser: a third pusher's record is there when ours is to be written, and the file itself a moment later: it decides.
-func TestPush_record_of_a_loser(t *testing.T) {
-	path, other := t.TempDir(), t.TempDir()
-	file := write(t, seg3, segment(t, ours, seg3, 1))
-	require.NoError(t, openArchive(t, other, ours).Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 2))))
-	record, err := os.ReadFile(filepath.Join(other, seg3+".record"))
-	require.NoError(t, err)
-	store := openStore(t, path)
-	require.NoError(t, openArchive(t, path, ours).Push(t.Context(), write(t, "00000002.history", []byte(historyOf2))))
-	require.NoError(t, os.WriteFile(filepath.Join(path, seg3+".record"), record, 0o600))
-	err = newArchive(t, store, ours).Push(t.Context(), file)
-	require.ErrorAs(t, err, new(*walarchive.ConflictError), "with nothing but the record, it counts")
+// TestPush_record_without_its_file: a server that was killed, or lost, between the two must not keep its successor from archiving for ever. The
+// file decides, not the record.
+func TestPush_record_without_its_file(t *testing.T) {
+	const name = "00000002.history"
+	first, second := []byte("1\t0/3000060\tfirst\n"), []byte("1\t0/3000090\tsecond\n")
+	path := t.TempDir()
+	boom := errors.New("killed")
+	s := &faultyStore{Store: openStore(t, path)}
+	dead := newArchive(t, dyingStore{s, boom}, ours)
+	require.ErrorIs(t, dead.Push(t.Context(), write(t, name, first)), boom)
+	require.Equal(t, []string{name + ".record", walarchive.MarkerName}, names(t, path))
 
-	s := &faultyStore{Store: store, create: func(name string) error {
-		if name != seg3+".record" {
-			return nil
+	a := openArchive(t, path, ours)
+	require.ErrorAs(t, a.Fetch(t.Context(), name, filepath.Join(t.TempDir(), "dst")), new(*walarchive.AbsentError))
+	for range 2 {
+		require.NoError(t, a.Push(t.Context(), write(t, name, second)))
+	}
+	var conflict *walarchive.ConflictError
+	require.ErrorAs(t, a.Push(t.Context(), write(t, name, first)), &conflict, "the dead one comes back")
+	dst := filepath.Join(t.TempDir(), "dst")
+	require.NoError(t, a.Fetch(t.Context(), name, dst))
+	got, err := os.ReadFile(dst)
+	require.NoError(t, err)
+	require.Equal(t, second, got)
+	report, err := a.Verify(t.Context(), walarchive.VerifyConfig{})
+	require.NoError(t, err)
+	require.Empty(t, report.Findings)
+
+	require.NoError(t, os.WriteFile(filepath.Join(path, name), []byte("1\t0/30000A0\tthird\n"), 0o600))
+	requireUnknown(t, a.Fetch(t.Context(), name, filepath.Join(t.TempDir(), "dst")))
+	require.NoError(t, a.Push(t.Context(), write(t, name, second)), "the damage is repaired")
+	require.NoError(t, a.Fetch(t.Context(), name, filepath.Join(t.TempDir(), "dst")))
+}
+
+// dyingStore fails when all of an archived file is written, record included, but before it can be seen.
+type dyingStore struct {
+	walarchive.Store
+	err error
+}
+
+func (s dyingStore) Create(ctx context.Context, name string, r io.Reader) error {
+	if name == walarchive.MarkerName || strings.HasSuffix(name, ".record") {
+		return s.Store.Create(ctx, name, r)
+	}
+	return s.Store.Create(ctx, name, io.MultiReader(r, errReader{s.err}))
+}
+
+// TestPush_two_records_and_one_file: of two pushers that both wrote their record, the first to make the file wins, whatever the
+// order of the records, and the other learns it.
+func TestPush_two_records_and_one_file(t *testing.T) {
+	path := t.TempDir()
+	store := openStore(t, path)
+	winner := segment(t, ours, seg3, 2)
+	file := write(t, seg3, winner)
+	s := &lateStore{Store: store, before: func() error { return openArchive(t, path, ours).Push(t.Context(), file) }}
+	a := newArchive(t, s, ours)
+	require.ErrorAs(t, a.Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 1))), new(*walarchive.ConflictError))
+	require.NoError(t, a.Push(t.Context(), write(t, seg3, winner)))
+	require.Equal(t, []string{seg3, seg3 + ".record", seg3 + ".repair-1.record", walarchive.MarkerName}, names(t, path))
+	dst := filepath.Join(t.TempDir(), "dst")
+	require.NoError(t, a.Fetch(t.Context(), seg3, dst))
+	got, err := os.ReadFile(dst)
+	require.NoError(t, err)
+	require.Equal(t, winner, got)
+}
+
+// lateStore calls before once, when all of an archived file is read, and its record written.
+type lateStore struct {
+	walarchive.Store
+	before func() error
+}
+
+func (s *lateStore) Create(ctx context.Context, name string, r io.Reader) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if f := s.before; name == seg3 && f != nil {
+		s.before = nil
+		if err := f(); err != nil {
+			return err
 		}
-		compressed, err := walarchive.New(walarchive.Config{Identity: ours,
-			Targets: []walarchive.Target{{Store: store, Encoding: codec.Encoding{Compression: codec.Zstd}}}})
-		return errors.Join(err, compressed.Push(t.Context(), file))
-	}}
-	require.NoError(t, newArchive(t, s, ours).Push(t.Context(), file))
+	}
+	return s.Store.Create(ctx, name, bytes.NewReader(b))
+}
+
+// TestPush_record_without_its_file_and_no_key: what cannot be decrypted is told by its records, but not if they differ.
+func TestPush_record_without_its_file_and_no_key(t *testing.T) {
+	key, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	path := t.TempDir()
+	open := func(keys ...age.Identity) *walarchive.Archive {
+		a, err := walarchive.New(walarchive.Config{Identity: ours, Keys: keys, Targets: []walarchive.Target{
+			{Store: openStore(t, path), Encoding: codec.Encoding{Recipients: []age.Recipient{key.Recipient()}}}}})
+		require.NoError(t, err)
+		return a
+	}
+	files := map[int]string{}
+	for i := 1; i <= 3; i++ {
+		files[i] = write(t, seg3, segment(t, ours, seg3, uint64(i)))
+	}
+	require.NoError(t, open().Push(t.Context(), files[1]))
+	require.NoError(t, open().Push(t.Context(), files[1]))
+	require.ErrorAs(t, open().Push(t.Context(), files[2]), new(*walarchive.ConflictError))
+
+	require.NoError(t, os.Remove(filepath.Join(path, seg3)))
+	require.NoError(t, open().Push(t.Context(), files[2]))
+	require.ErrorIs(t, open().Push(t.Context(), files[2]), codec.ErrNoKey)
+	require.ErrorIs(t, open().Push(t.Context(), files[1]), codec.ErrNoKey)
+	require.ErrorAs(t, open().Push(t.Context(), files[3]), new(*walarchive.ConflictError))
+	require.NoError(t, open(key).Push(t.Context(), files[2]))
+	require.ErrorAs(t, open(key).Push(t.Context(), files[1]), new(*walarchive.ConflictError))
 }
 
 func TestOpen(t *testing.T) {
