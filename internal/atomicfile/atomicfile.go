@@ -103,9 +103,8 @@ func Remove(path string) error {
 // Where the file system cannot rename without replacing (NFS, for one), a file is linked and unlinked, and a
 // directory renamed after a look; rename(2) itself then still refuses anything but an empty directory.
 func Rename(oldPath, newPath string) error {
-	err := do(StepRename, func() error { return renameNoReplace(filepath.Clean(oldPath), filepath.Clean(newPath)) })
-	if err != nil {
-		return fmt.Errorf("rename %s to %s: %w", oldPath, newPath, err)
+	if err := Move(oldPath, newPath); err != nil {
+		return err
 	}
 	oldDir, newDir := filepath.Dir(filepath.Clean(oldPath)), filepath.Dir(filepath.Clean(newPath))
 	if err := SyncDir(newDir); err != nil {
@@ -115,6 +114,16 @@ func Rename(oldPath, newPath string) error {
 		return nil
 	}
 	return SyncDir(oldDir)
+}
+
+// Move is [Rename] without making it durable: after a power loss the file may have either name. It is for a file whose owner does not
+// count on it before that is done otherwise, and can get it again.
+func Move(oldPath, newPath string) error {
+	err := do(StepRename, func() error { return renameNoReplace(filepath.Clean(oldPath), filepath.Clean(newPath)) })
+	if err != nil {
+		return fmt.Errorf("rename %s to %s: %w", oldPath, newPath, err)
+	}
+	return nil
 }
 
 // SyncDir makes the names in the directory at path durable.

@@ -194,7 +194,9 @@ func readResponse(conn net.Conn, silence time.Duration) (response, error) {
 	}
 }
 
-// take looks at the file in the spool once more and renames it to dst, which must not exist.
+// take looks at the file in the spool once more and renames it to dst, which must not exist. Its content is durable; the new name need
+// not be: a server that crashes now asks for the file again, and makes durable what it keeps (KeepFileRestoredFromArchive in
+// xlogarchive.c).
 func (c Client) take(name, dst string) error {
 	path := filepath.Join(c.Spool, filesName, name)
 	if err := c.inspect(name, path); err != nil {
@@ -203,7 +205,7 @@ func (c Client) take(name, dst string) error {
 		}
 		return fmt.Errorf("in the spool: %w", err)
 	}
-	err := atomicfile.Rename(path, dst)
+	err := atomicfile.Move(path, dst)
 	if !errors.Is(err, syscall.EXDEV) {
 		return err
 	}
