@@ -123,6 +123,27 @@ func TestReadSource_pieces(t *testing.T) {
 	}
 }
 
+// TestCheckRecords: pages that are in order may hold what no server wrote.
+func TestCheckRecords(t *testing.T) {
+	place := t.TempDir()
+	path := write(t, seg3, segment(t, ours, seg3, 1)) // noise in order
+	strict, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: openStore(t, place)}}, Identity: ours, CheckRecords: true})
+	require.NoError(t, err)
+	var bad *wal.ChainError
+	require.ErrorAs(t, strict.Push(t.Context(), path), &bad)
+	require.NoFileExists(t, filepath.Join(place, seg3))
+
+	lax := openArchive(t, place, ours)
+	require.NoError(t, lax.Push(t.Context(), path))
+	report, err := lax.Verify(t.Context(), walarchive.VerifyConfig{})
+	require.NoError(t, err)
+	require.False(t, report.Bad())
+	report, err = strict.Verify(t.Context(), walarchive.VerifyConfig{})
+	require.NoError(t, err)
+	require.True(t, report.Bad())
+	require.ErrorAs(t, report.Findings[0].Err, &bad)
+}
+
 func readString(t testing.TB, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -93,7 +93,7 @@ func TestPush_several_targets(t *testing.T) {
 	} {
 		t.Run(tc.targets, func(t *testing.T) {
 			a, err := walarchive.New(walarchive.Config{Targets: parseTargets(t, tc.targets), Identity: ours,
-				Timeout: 300 * time.Millisecond, Patience: 10 * time.Millisecond})
+				Timeout: timeoutFor(tc.ok), Patience: 10 * time.Millisecond})
 			require.NoError(t, err)
 			err = a.Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 1)))
 			require.Equal(t, tc.ok, err == nil, "%v", err)
@@ -106,11 +106,19 @@ func TestPush_several_targets(t *testing.T) {
 	}
 }
 
+// timeoutFor is the timeout of a push that must succeed, although the disk may be slow, or of one that can only wait for it in vain.
+func timeoutFor(ok bool) time.Duration {
+	if ok {
+		return time.Minute
+	}
+	return 300 * time.Millisecond
+}
+
 func TestPush_quorum_that_was_asked_for(t *testing.T) {
 	targets := parseTargets(t, "good=quorum failing=quorum slow=quorum")
 	for quorum, ok := range map[int]bool{1: true, 2: false, 3: false} {
 		a, err := walarchive.New(walarchive.Config{Targets: targets, Quorum: quorum, Identity: ours,
-			Timeout: 300 * time.Millisecond, Patience: -1})
+			Timeout: timeoutFor(ok), Patience: -1})
 		require.NoError(t, err)
 		err = a.Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 1)))
 		require.Equal(t, ok, err == nil, "%v", err)

@@ -31,6 +31,8 @@ type settings struct {
 	// Spool is the folder of the helper that looks ahead, and Ahead how many files it works on at once; 0 for none.
 	Spool string `yaml:"spool"`
 	Ahead int    `yaml:"ahead"`
+	// CheckRecords has push and verify look at the WAL records in segments.
+	CheckRecords bool `yaml:"check-records"`
 	// Drop says when WAL that cannot be archived is given up. By default never.
 	Drop drop `yaml:"drop"`
 }

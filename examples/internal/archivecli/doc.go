@@ -29,6 +29,7 @@
 //	deadline: 10m                         # the longest that a push or fetch may take
 //	spool: /var/lib/postgresql/spool      # of the helper that looks ahead
 //	ahead: 2                              # files at once; 0: only if a helper runs already
+//	check-records: true                   # push and verify look at the WAL records, too; default: false
 //	drop:                                 # give WAL up rather than fill the disk; never by default, see walarchive/queue
 //	  max-bytes: 50000000000
 //	  min-free: 5000000000

@@ -35,6 +35,7 @@ func (g *grammar) settings() (settings, error) {
 	if g.Deadline != nil {
 		s.Deadline = duration(*g.Deadline)
 	}
+	s.CheckRecords = s.CheckRecords || g.CheckRecords
 	if err := s.check(); err != nil {
 		return settings{}, usageError{err}
 	}
@@ -88,7 +89,7 @@ func (a app) open(ctx context.Context, s settings, id walarchive.Identity) (*arc
 }
 
 func (a app) config(s settings, opened *archiveOf) (walarchive.Config, error) {
-	cfg := walarchive.Config{Quorum: s.Quorum, Timeout: time.Duration(s.Deadline), Logger: a.logger()}
+	cfg := walarchive.Config{Quorum: s.Quorum, Timeout: time.Duration(s.Deadline), Logger: a.logger(), CheckRecords: s.CheckRecords}
 	var err error
 	if cfg.Keys, err = s.identities(); err != nil {
 		return cfg, err
@@ -201,6 +202,9 @@ func (g *grammar) global() []string {
 	}
 	if g.Deadline != nil {
 		args = append(args, "--deadline="+g.Deadline.String())
+	}
+	if g.CheckRecords {
+		args = append(args, "--check-records")
 	}
 	return args
 }

@@ -63,6 +63,8 @@ type grammar struct {
 	Retry      *time.Duration `placeholder:"TIME" help:"For how long a fetch tries again what failed, before it says that it cannot tell. Default: 20s."`
 	Deadline   *time.Duration `placeholder:"TIME" help:"The longest that a push or fetch may take. Default: 10m."`
 
+	CheckRecords bool `help:"Check the WAL records of segments, too, in push and verify: lengths, order, checksums."`
+
 	Push     pushCmd     `cmd:"" help:"Archive a file, for archive_command. Exit code 0: archived; 1: try again; 3: archived with other content; 4: another cluster's archive; 64: usage."`
 	Fetch    fetchCmd    `cmd:"" help:"Restore a file, for restore_command. Exit code 0: restored; 1: not in the archive, or on a standby: cannot tell; 200: cannot tell, in any other recovery."`
 	Cleanup  cleanupCmd  `cmd:"" help:"Remove WAL that nobody needs, for archive_cleanup_command. Exit code 0: done; 1: failed; 64: usage."`

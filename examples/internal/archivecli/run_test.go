@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/internal/waltest"
 	"github.com/understudy-ha/understudy/walarchive"
 )
 
@@ -330,4 +331,28 @@ func TestRun_stops_although_the_file_system_hangs(t *testing.T) {
 			restore()
 		})
 	}
+}
+
+// --check-records and its key in the configuration file have push and verify look at records: pages in order may hold none.
+func TestRun_check_records(t *testing.T) {
+	w := newWorld(t)
+	const name = "000000010000000000000003"
+	path := w.file(name, string(waltest.Segment(ours.SystemID, ours.SegmentSize, name, int(ours.SegmentSize), 1)))
+	config := w.file("archive.yaml", "archives: [{url: "+w.archive+"}]\ncheck-records: true\n")
+	strict := [][]string{{"--", "--archive", w.archive, "-D", w.data, "--check-records"}, {"--", "--config", config, "-D", w.data}}
+	for _, flags := range strict {
+		code, _, stderr := w.run(append(flags, "push", path)...)
+		require.Equal(t, exitFailed, code)
+		require.Contains(t, stderr, "record")
+	}
+	code, _, stderr := w.run("push", path)
+	require.Zero(t, code, stderr)
+	code, _, stderr = w.run("verify")
+	require.Zero(t, code, stderr)
+	for _, flags := range strict {
+		code, stdout, _ := w.run(append(flags, "verify")...)
+		require.Equal(t, exitBad, code)
+		require.Contains(t, stdout, name+": damaged")
+	}
+	require.Contains(t, (&grammar{CheckRecords: true}).global(), "--check-records", "a helper has it, too")
 }
