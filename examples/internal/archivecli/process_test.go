@@ -2,18 +2,22 @@ package archivecli
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/walarchive"
+	"github.com/understudy-ha/understudy/walarchive/store"
 )
 
 // The test binary calls itself as the command, to be sent signals.
@@ -36,7 +40,32 @@ func TestMain(m *testing.M) {
 	case "stack_overflow": // fatal in the runtime: no recover can stop it
 		atomicfile.SetHook(func(atomicfile.Step) error { return overflow(1) })
 	}
+	if os.Getenv(mainEnv) == "received" {
+		pushReceived(os.Args[len(os.Args)-2], os.Args[len(os.Args)-1])
+		return
+	}
 	Main()
+}
+
+// pushReceived archives the beginning of a segment, as a receiver does.
+func pushReceived(path, upto string) {
+	ctx := context.Background()
+	place, err := store.Open(ctx, os.Args[2], store.Options{}) // behind --archive
+	exitIf(err)
+	a, err := walarchive.New(walarchive.Config{Targets: []walarchive.Target{{Store: place}}, Identity: ours})
+	exitIf(err)
+	f, err := os.Open(path)
+	exitIf(err)
+	n, err := strconv.ParseUint(upto, 10, 32)
+	exitIf(err)
+	exitIf(a.PushReceived(ctx, filepath.Base(path), uint32(n), f))
+}
+
+func exitIf(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(exitFailed)
+	}
 }
 
 func overflow(n int) error {
