@@ -1,6 +1,7 @@
 package walarchive_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,33 @@ func TestPush_conflict(t *testing.T) {
 			stored, err := os.ReadFile(filepath.Join(archive, name))
 			require.NoError(t, err)
 			require.Equal(t, content, stored)
+		})
+	}
+}
+
+// TestPush_partial_with_a_hole: of what a standby received last, a power loss may leave later pages without earlier ones. Recovery ends at the
+// hole; a promotion there hands the segment over as .partial, and again and again until it is archived.
+func TestPush_partial_with_a_hole(t *testing.T) {
+	const at = 20 * 8192
+	old := segment(t, ours, "000000010000000000000001", 5) // what the file was before the server took it for this segment
+	for name, hole := range map[string][]byte{"zeros": make([]byte, 8192), "old": old[at : at+8192]} {
+		t.Run(name, func(t *testing.T) {
+			const partial = seg3 + ".partial"
+			b := segment(t, ours, seg3, 1)
+			copy(b[at:], hole)
+			path := t.TempDir()
+			a := openArchive(t, path, ours)
+			require.NoError(t, a.Push(t.Context(), write(t, partial, b)))
+			dst := filepath.Join(t.TempDir(), "dst")
+			require.NoError(t, a.Fetch(t.Context(), partial, dst))
+			got, err := os.ReadFile(dst)
+			require.NoError(t, err)
+			clear(b[at : at+8192])
+			require.True(t, bytes.Equal(b, got), "what is no WAL may go, and nothing else")
+			report, err := a.Verify(t.Context(), walarchive.VerifyConfig{})
+			require.NoError(t, err)
+			require.Empty(t, report.Findings)
+			require.ErrorAs(t, a.Push(t.Context(), write(t, seg3, b)), new(*wal.ChainError), "the server would not hand that over")
 		})
 	}
 }

@@ -59,7 +59,7 @@ func (id Identity) reader(f wal.FileName, r io.Reader, strip bool, c wal.ChainCo
 	if err != nil {
 		return nil, err
 	}
-	c.Segment, c.SystemID, c.SegmentSize = seg, id.SystemID, id.SegmentSize
+	c.Segment, c.SystemID, c.SegmentSize, c.Holes = seg, id.SystemID, id.SegmentSize, f.Kind == wal.KindPartial
 	checked := &chainReader{name: f.String(), chain: wal.NewChain(c), strip: strip, r: r, want: int64(id.SegmentSize)}
 	err = checked.first()
 	return checked, err

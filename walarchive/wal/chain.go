@@ -15,6 +15,10 @@ type ChainConfig struct {
 	// still being received or written.
 	Unfinished bool
 
+	// Holes allows, in an unfinished segment, pages that belong to it after some that do not, as a power loss can leave them of what was
+	// received last: then nothing is known of what follows the first such place. A promotion right after it hands that over as .partial.
+	Holes bool
+
 	// TimelineEnd is where the segment's timeline was left, if it is known from the history of a later one; zero if not. A standby
 	// with archive_mode=always that follows its upstream to another timeline hands over the segment that it was receiving
 	// under its full name (WalReceiverMain in walreceiver.c). So the WAL may end there, but not before.
@@ -263,6 +267,7 @@ func (c *Chain) laterPage(head []byte) {
 	}
 	c.stray = msg != ""
 	switch {
+	case msg == "" && c.state == chainEnded && c.c.Holes:
 	case msg == "" && c.state == chainEnded:
 		c.fail(c.start, "a page that belongs there comes after one that does not")
 	case msg == "":

@@ -305,6 +305,18 @@ func TestChain_timeline_end(t *testing.T) {
 	}
 }
 
+func TestChain_holes(t *testing.T) {
+	b := today.segment()
+	clear(b[100*8192 : 101*8192])
+	for _, holes := range []bool{false, true} {
+		c := wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 2, Number: 3}, SystemID: sysID, SegmentSize: mib, Unfinished: true, Holes: holes})
+		require.Equal(t, holes, feed(c, b, 8192) == nil)
+		require.Equal(t, int64(100*8192), c.ValidEnd())
+	}
+	c := wal.NewChain(wal.ChainConfig{Segment: wal.Segment{Timeline: 2, Number: 3}, SystemID: sysID, SegmentSize: mib, Holes: true})
+	require.Error(t, feed(c, b, 8192), "a hole is no end of a segment")
+}
+
 func TestChain_size(t *testing.T) {
 	b := today.segment()
 	for _, size := range []int{0, 10, 40, 8191, 8192, 8200, 3*8192 + 100, mib - 8192, mib - 1} {
