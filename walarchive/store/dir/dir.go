@@ -248,7 +248,7 @@ func (s *source) Read(p []byte) (int, error) {
 // exists makes sure of a file whose maker may have died before its fsync.
 func (s *Store) exists(name string) error {
 	if err := s.with(func(d *os.Root) error { return atomicfile.SyncFileIn(d, name) }); err != nil {
-		return fmt.Errorf("make the existing %s durable: %w", name, err)
+		return hideAbsence("make the existing "+name+" durable", err)
 	}
 	if err := s.checkPlace(); err != nil {
 		return err
@@ -299,6 +299,11 @@ func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 // openRegular opens a file; to open a pipe might take for ever.
 func openRegular(d *os.Root, name string) (*os.File, error) {
 	info, err := d.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if link, linkErr := d.Lstat(name); linkErr == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("a symbolic link to what is not there")}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

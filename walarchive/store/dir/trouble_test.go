@@ -296,3 +296,32 @@ func TestForeign(t *testing.T) {
 		require.ErrorContains(t, err, "not a regular file")
 	}
 }
+
+// TestCreate_where_a_pipe_is: somebody's mistake in the archive is an error at once, and no wait for a writer.
+func TestCreate_where_a_pipe_is(t *testing.T) {
+	path := t.TempDir()
+	require.NoError(t, syscall.Mkfifo(filepath.Join(path, "pipe"), 0o600))
+	done := make(chan error, 1)
+	s := open(t, path)
+	go func() { done <- s.Create(t.Context(), "pipe", strings.NewReader("x")) }()
+	select {
+	case err := <-done:
+		require.Error(t, err)
+		require.NotErrorIs(t, err, fs.ErrExist, "nothing that can be read is there")
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for a writer")
+	}
+}
+
+// TestOpen_link_to_nothing: an operator moved the file to another disk, which is not mounted. That is no absence.
+func TestOpen_link_to_nothing(t *testing.T) {
+	path := t.TempDir()
+	require.NoError(t, os.Symlink("old/segment", filepath.Join(path, "segment")))
+	_, err := open(t, path).Open(t.Context(), "segment")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, fs.ErrNotExist)
+	err = open(t, path).Create(t.Context(), "segment", strings.NewReader("x"))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, fs.ErrExist)
+	require.NotErrorIs(t, err, fs.ErrNotExist)
+}
