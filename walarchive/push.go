@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
@@ -51,6 +52,10 @@ func (a *Archive) acceptable(f wal.FileName, path string) error {
 	return src.Close()
 }
 
+// stopTime is how long a store may take to clean up when its time is over. A directory on a mount that hangs would take for ever: it is
+// given up, as archiving would end without a word otherwise. If its call goes on one day, it stores the same file, or finds it changed.
+const stopTime = 15 * time.Second
+
 // everywhere pushes to all targets side by side, and judges.
 func (a *Archive) everywhere(ctx context.Context, push func(context.Context, *target) error) error {
 	ctx, cancel := a.limited(ctx)
@@ -63,11 +68,22 @@ func (a *Archive) everywhere(ctx context.Context, push func(context.Context, *ta
 	for _, t := range a.targets {
 		go func() { outcomes <- outcome{t, push(ctx, t)} }()
 	}
-	v := verdict{a: a}
-	for range a.targets {
-		o := <-outcomes
-		if v.add(o.t, o.err); v.safe() {
-			time.AfterFunc(max(a.patience, 0), cancel)
+	v, waiting := verdict{a: a}, slices.Clone(a.targets)
+	ended, late := ctx.Done(), (<-chan time.Time)(nil)
+	for len(waiting) > 0 {
+		select {
+		case o := <-outcomes:
+			waiting = slices.DeleteFunc(waiting, func(t *target) bool { return t == o.t })
+			if v.add(o.t, o.err); v.safe() {
+				time.AfterFunc(max(a.patience, 0), cancel)
+			}
+		case <-ended:
+			ended, late = nil, time.After(stopTime)
+		case <-late:
+			for _, t := range waiting {
+				v.add(t, fmt.Errorf("%v does not even react to that it shall stop: a hanging mount? %w", t.Store, context.Cause(ctx)))
+			}
+			return v.err(ctx)
 		}
 	}
 	return v.err(ctx)

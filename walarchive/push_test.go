@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,6 +105,30 @@ func TestPush_partial_with_a_hole(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, report.Findings)
 			require.ErrorAs(t, a.Push(t.Context(), write(t, seg3, b)), new(*wal.ChainError), "the server would not hand that over")
+		})
+	}
+}
+
+// TestPush_store_that_hangs, as a directory on a dead NFS server does, whatever the context says: a push ends all the same, and with
+// success if the store is not needed.
+func TestPush_store_that_hangs(t *testing.T) {
+	for need, ok := range map[walarchive.Need]bool{walarchive.BestEffort: true, walarchive.Must: false} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			s := &faultyStore{Store: openStore(t, t.TempDir()), open: func(string) error { <-release; return errors.New("late") }}
+			a, err := walarchive.New(walarchive.Config{Identity: ours, Targets: []walarchive.Target{
+				{Name: "good", Store: openStore(t, t.TempDir())}, {Name: "hanging", Store: s, Need: need}}})
+			require.NoError(t, err)
+			start := time.Now()
+			err = a.Push(t.Context(), write(t, seg3, segment(t, ours, seg3, 1)))
+			require.Equal(t, ok, err == nil, "%v", err)
+			if !ok {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorContains(t, err, "hanging")
+			}
+			require.Less(t, time.Since(start), 11*time.Minute)
+			close(release)
+			synctest.Wait()
 		})
 	}
 }
