@@ -28,6 +28,7 @@ func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 			if dirErr := n.checkDir(ctx, s.dir); dirErr != nil {
 				return dirErr
 			}
+			return n.checkLink(ctx, s.path(name), err)
 		}
 		return err
 	})
@@ -35,6 +36,20 @@ func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 		return nil, s.wrap("open", name, err)
 	}
 	return r, nil
+}
+
+// checkLink returns absent, which says that nothing could be opened at path, unless a symbolic link to nothing is there.
+func (n *session) checkLink(ctx context.Context, path string, absent error) error {
+	link, err := n.lstat(ctx, path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent
+	case err != nil:
+		return err
+	case link.Mode()&fs.ModeSymlink != 0:
+		return errors.New("a symbolic link to what is not there")
+	}
+	return absent // it came just now
 }
 
 func (n *session) open(ctx context.Context, path string) (*reader, error) {

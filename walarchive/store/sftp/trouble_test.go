@@ -366,3 +366,17 @@ func TestFull(t *testing.T) {
 	require.NoError(t, s.Close())
 	server.Kill()
 }
+
+// TestOpen_link_to_nothing: an operator moved the file to another disk, which is not mounted. That is no absence.
+func TestOpen_link_to_nothing(t *testing.T) {
+	dir := t.TempDir()
+	s, err := sftp.Open(t.Context(), config(sshtest.Start(t), dir))
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	require.NoError(t, os.Symlink("old/segment", filepath.Join(dir, "segment")))
+	_, err = s.Open(t.Context(), "segment")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, fs.ErrNotExist)
+	_, err = s.Open(t.Context(), "other")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
