@@ -43,7 +43,8 @@ func (e *ConflictError) Error() string {
 	if e.Target != "" {
 		where = " in " + e.Target
 	}
-	return fmt.Sprintf("%s is already archived%s with other content: pushed %s (%d bytes, sha256 %s), archived %s (%d bytes, sha256 %s)",
+	return fmt.Sprintf("%s is already archived%s with other content: pushed %s (%d bytes, sha256 %s), archived %s (%d bytes, sha256 %s); "+
+		"nothing more is archived from here until it is known which of two servers may use this archive, and the other gets its own",
 		e.Name, where, e.Source, e.SourceSize, e.SourceSum, e.Name, e.StoredSize, e.StoredSum)
 }
 
