@@ -27,7 +27,7 @@ const (
 	VerdictDamaged  Verdict = "damaged"   // no copy is good
 	VerdictNoKey    Verdict = "no key"    // it is encrypted, and none of the keys fits
 	VerdictUnknown  Verdict = "unknown"   // it could not be read now
-	VerdictAbsent   Verdict = "absent"    // it is not there, or not any more
+	VerdictAbsent   Verdict = "absent"    // it is not there: it was asked for by name, or the target must hold every file and another one has it
 )
 
 // Finding is the verdict about one archived file in one target.
@@ -50,7 +50,8 @@ func (f Finding) String() string {
 
 // VerifyConfig says what [Archive.Verify] does.
 type VerifyConfig struct {
-	// Names are the files to look at. nil means all.
+	// Names are the files to look at, each in every target. nil means all that are there, and in a target that must hold every file
+	// also those that only another one has.
 	Names []string
 	// Parallel is how many are read at the same time. Each takes a few MiB of memory. Zero means one for each processor.
 	Parallel int
@@ -72,14 +73,15 @@ type VerifyReport struct {
 	Findings []Finding // those that are not ok, by target and name
 }
 
-// Bad reports whether something of what was looked at cannot be restored, or is not known to be restorable.
+// Bad reports whether something of what was looked at cannot be restored from a target, or is not known to be restorable.
 func (r VerifyReport) Bad() bool {
-	return r.Count[VerdictDamaged]+r.Count[VerdictNoKey]+r.Count[VerdictUnknown] > 0
+	return r.Count[VerdictDamaged]+r.Count[VerdictNoKey]+r.Count[VerdictUnknown]+r.Count[VerdictAbsent] > 0
 }
 
 // Verify reads archived files, all of each, and compares them with their records, their page headers with what their names say, and the
-// history files with theirs; and the WAL records, with Config.CheckRecords. Damage is no error but a finding. The error is about the archive: a target that is not marked as this
-// cluster's or cannot be listed, or the end of ctx; the report then says what was found before.
+// history files with theirs; and the WAL records, with Config.CheckRecords. Damage is no error but a finding. The error is about the
+// archive: a target that is not marked as this cluster's or cannot be listed, a name that no archived file has, or the end of ctx; the
+// report then says what was found before.
 func (a *Archive) Verify(ctx context.Context, cfg VerifyConfig) (VerifyReport, error) {
 	jobs, err := a.verifyJobs(ctx, cfg.Names)
 	if err != nil {
@@ -108,32 +110,88 @@ func (a *Archive) Verify(ctx context.Context, cfg VerifyConfig) (VerifyReport, e
 type verifyJob struct {
 	target *target
 	file   wal.FileName
+	listed bool // it was there a moment ago, in some target
 }
 
 func (a *Archive) verifyJobs(ctx context.Context, names []string) ([]verifyJob, error) {
 	if err := a.verifyOwner(ctx); err != nil {
 		return nil, err
 	}
+	wanted, err := a.wanted(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	var jobs []verifyJob
-	for _, t := range a.targets {
-		listed := names
-		if names == nil {
-			var err error
-			if listed, err = t.Store.List(ctx); err != nil {
-				return nil, t.wrap(fmt.Errorf("list archive: %w", err))
-			}
-		}
-		seen := map[wal.FileName]bool{}
-		for _, name := range listed {
-			o, err := ParseObject(name)
-			if err != nil || o.Kind != ObjectFile || seen[o.File] || a.possible(o.File) != nil {
-				continue
-			}
-			seen[o.File] = true
-			jobs = append(jobs, verifyJob{t, o.File})
+	for i, t := range a.targets {
+		for _, f := range wanted[i] {
+			jobs = append(jobs, verifyJob{t, f, names == nil})
 		}
 	}
 	return jobs, nil
+}
+
+// wanted are the files to look at in each target.
+func (a *Archive) wanted(ctx context.Context, names []string) ([][]wal.FileName, error) {
+	wanted := make([][]wal.FileName, len(a.targets))
+	if names != nil {
+		files, err := a.files(names)
+		for i := range wanted {
+			wanted[i] = files
+		}
+		return wanted, err
+	}
+	var all []wal.FileName
+	for i, t := range a.targets {
+		listed, err := t.Store.List(ctx)
+		if err != nil {
+			return nil, t.wrap(fmt.Errorf("list archive: %w", err))
+		}
+		wanted[i] = a.listedFiles(listed)
+		all = append(all, wanted[i]...)
+	}
+	for i, t := range a.targets {
+		if t.Need == Must && len(a.targets) > 1 {
+			wanted[i] = unique(all)
+		}
+	}
+	return wanted, nil
+}
+
+// files are those of these names.
+func (a *Archive) files(names []string) ([]wal.FileName, error) {
+	var files []wal.FileName
+	for _, name := range names {
+		f, err := wal.ParseFileName(name)
+		if err == nil {
+			err = a.possible(f)
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return unique(files), nil
+}
+
+// listedFiles are those that some objects hold, damaged copies included.
+func (a *Archive) listedFiles(objects []string) []wal.FileName {
+	var files []wal.FileName
+	for _, name := range objects {
+		if o, err := ParseObject(name); err == nil && o.Kind == ObjectFile && a.possible(o.File) == nil {
+			files = append(files, o.File)
+		}
+	}
+	return unique(files)
+}
+
+// unique returns each file once, in the order of the first.
+func unique(files []wal.FileName) []wal.FileName {
+	seen := make(map[wal.FileName]bool, len(files))
+	return slices.DeleteFunc(slices.Clone(files), func(f wal.FileName) bool {
+		again := seen[f]
+		seen[f] = true
+		return again
+	})
 }
 
 // verification is a call of Verify at work.
@@ -158,25 +216,39 @@ func (v *verification) work(ctx context.Context) {
 			return
 		}
 		f := v.archive.verifyFile(ctx, v.jobs[i])
+		removed := f.Verdict == VerdictAbsent && v.jobs[i].listed && v.archive.lacks(ctx, v.jobs[i].file)
 		if ctx.Err() != nil {
 			return // that is no finding
 		}
-		v.found(f)
+		v.found(f, removed)
 	}
 }
 
-func (v *verification) found(f Finding) {
+// found adds a finding to the report, unless it is about a file that was removed from the archive meanwhile.
+func (v *verification) found(f Finding, removed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.done++
-	v.report.Count[f.Verdict]++
 	v.report.Bytes += f.Size
-	if f.Verdict != VerdictOK {
+	if !removed {
+		v.report.Count[f.Verdict]++
+	}
+	if !removed && f.Verdict != VerdictOK {
 		v.report.Findings = append(v.report.Findings, f)
 	}
 	if v.progress != nil {
 		v.progress(VerifyProgress{Finding: f, Done: v.done, Total: len(v.jobs), Bytes: v.report.Bytes})
 	}
+}
+
+// lacks reports whether certainly no target has the first copy of a file.
+func (a *Archive) lacks(ctx context.Context, f wal.FileName) bool {
+	for _, t := range a.targets {
+		if there, err := t.holds(ctx, f.String()); there || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // verifyFile looks at the copies of a file until one is good.

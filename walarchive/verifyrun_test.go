@@ -84,9 +84,9 @@ func TestVerify(t *testing.T) {
 func TestVerify_some(t *testing.T) {
 	p := newPlace(t, 3)
 	p.change(t, segmentName(3), flip(100))
-	r, err := p.Verify(t.Context(), walarchive.VerifyConfig{Names: []string{segmentName(1), segmentName(9), "nonsense"}})
+	r, err := p.Verify(t.Context(), walarchive.VerifyConfig{Names: []string{segmentName(1), segmentName(9)}})
 	require.NoError(t, err)
-	require.False(t, r.Bad())
+	require.True(t, r.Bad())
 	require.Equal(t, map[walarchive.Verdict]int{walarchive.VerdictOK: 1, walarchive.VerdictAbsent: 1}, r.Count)
 }
 
@@ -134,4 +134,60 @@ func TestVerify_ended(t *testing.T) {
 	require.Empty(t, r.Findings)
 	_, err = emptyPlace(t).Verify(t.Context(), walarchive.VerifyConfig{})
 	require.ErrorIs(t, err, walarchive.ErrNoMarker)
+}
+
+// TestVerify_names_that_are_not_there: who asks for a file wants to know that it can be restored.
+func TestVerify_names_that_are_not_there(t *testing.T) {
+	p := newPlace(t, 1)
+	r, err := p.Verify(t.Context(), walarchive.VerifyConfig{Names: []string{segmentName(1), segmentName(7), segmentName(1)}})
+	require.NoError(t, err)
+	require.Equal(t, map[walarchive.Verdict]int{walarchive.VerdictOK: 1, walarchive.VerdictAbsent: 1}, r.Count)
+	require.True(t, r.Bad())
+	for _, name := range []string{"nonsense", segmentName(1) + ".record", "00000001FFFFFFFFFFFFFFFF"} {
+		_, err := p.Verify(t.Context(), walarchive.VerifyConfig{Names: []string{segmentName(1), name}})
+		require.Error(t, err, name)
+	}
+}
+
+// TestVerify_target_that_lacks_a_file: one that must hold every file, and of which another one holds more, is found out.
+func TestVerify_target_that_lacks_a_file(t *testing.T) {
+	for _, tc := range []struct {
+		need walarchive.Need
+		bad  bool
+	}{{walarchive.Must, true}, {walarchive.BestEffort, false}} {
+		full, short := newPlace(t, 3), newPlace(t, 1)
+		a, err := walarchive.New(walarchive.Config{Identity: ours, Targets: []walarchive.Target{
+			{Store: full.store, Name: "full"}, {Store: short.store, Name: "short", Need: tc.need}}})
+		require.NoError(t, err)
+		r, err := a.Verify(t.Context(), walarchive.VerifyConfig{})
+		require.NoError(t, err)
+		require.Equal(t, tc.bad, r.Bad())
+		require.Equal(t, 4, r.Count[walarchive.VerdictOK])
+		var lacking []string
+		for _, f := range r.Findings {
+			require.Equal(t, walarchive.VerdictAbsent, f.Verdict)
+			lacking = append(lacking, f.Target+" "+f.Name)
+		}
+		if tc.bad {
+			require.Equal(t, []string{"short " + segmentName(2), "short " + segmentName(3)}, lacking)
+		} else {
+			require.Empty(t, lacking)
+		}
+	}
+}
+
+// TestVerify_beside_a_cleanup: what was removed after it was listed is no finding.
+func TestVerify_beside_a_cleanup(t *testing.T) {
+	p := newPlace(t, 3)
+	r, err := p.Verify(t.Context(), walarchive.VerifyConfig{Parallel: 1, Progress: func(v walarchive.VerifyProgress) {
+		for n := range 3 {
+			if name := segmentName(n + 1); v.Done == 1 && name != v.Finding.Name {
+				require.NoError(t, p.store.Remove(t.Context(), []string{name, name + ".record"}))
+			}
+		}
+	}})
+	require.NoError(t, err)
+	require.Equal(t, map[walarchive.Verdict]int{walarchive.VerdictOK: 1}, r.Count)
+	require.Empty(t, r.Findings)
+	require.False(t, r.Bad())
 }
