@@ -202,13 +202,13 @@ func (x *run) prepare(ctx context.Context, s *server) error {
 			x.cfg.Logger.InfoContext(ctx, "created replication slot", "slot", x.cfg.Slot)
 		}
 	}
-	if s.raw != nil {
-		if err := x.st.keep(s.timeline.HistoryName(), s.raw); err != nil {
+	if x.at == (place{}) {
+		if err := x.begin(ctx, s); err != nil {
 			return err
 		}
 	}
-	if x.at == (place{}) {
-		if err := x.begin(ctx, s); err != nil {
+	if s.raw != nil {
+		if err := x.st.keep(s.timeline.HistoryName(), s.raw); err != nil {
 			return err
 		}
 	}
@@ -244,9 +244,13 @@ func (x *run) open(s *server) error {
 	return nil
 }
 
-// begin finds where to begin if the staging directory does not say it.
+// begin finds where to begin if the staging directory does not say it. The server, which may archive as well, is asked again then: what it said
+// before may be older than what the archive holds by now.
 func (x *run) begin(ctx context.Context, s *server) error {
 	at, from, err := x.beginning(ctx, s)
+	if err == nil {
+		err = s.identify(ctx)
+	}
 	if err != nil {
 		return err
 	}

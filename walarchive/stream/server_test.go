@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -206,5 +207,29 @@ func TestSlotLost(t *testing.T) {
 		err := start(t, cfg).failure()
 		t.Log(err)
 		require.True(t, errors.As(err, new(*stream.SlotError)) || errors.As(err, new(*stream.GapError)), "%v", err)
+	})
+}
+
+// movingArchive is one to which the server itself archives while it is asked for its names.
+type movingArchive struct {
+	*folderArchive
+	before func() string // returns a segment that was archived meanwhile
+}
+
+func (a movingArchive) Names(context.Context) ([]string, error) { return []string{a.before()}, nil }
+
+// TestArchive_that_moves_on: a server that archives a segment after it said how far it is, and before the archive is asked, is not behind.
+func TestArchive_that_moves_on(t *testing.T) {
+	some(t, []int{11, 17}, func(t *testing.T, w *pgserver.World) {
+		primary := w.Initdb("primary")
+		primary.Up(keep(w)...)
+		archive := movingArchive{newFolder(t), func() string {
+			at := lsn(t, primary)
+			primary.Exec("create table a as select 1", "select pg_switch_wal()", "create table b as select 1")
+			return wal.SegmentOf(1, at, mib16).Name(mib16)
+		}}
+		r := start(t, config(t, primary, archive))
+		r.until("it receives", func(s stream.Status) bool { return s.Connected && s.Received >= lsn(t, primary) })
+		r.end()
 	})
 }
