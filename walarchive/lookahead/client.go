@@ -32,7 +32,8 @@ type Client struct {
 	Start func(ctx context.Context) error
 	// Silence is how long the helper may give no sign of life before the client does the work itself. Zero means 10 seconds.
 	Silence time.Duration
-	// Logger gets why the client did the work itself, at level info. Nil means nothing.
+	// Logger gets why the client did the work itself, at level info, or at level warn if that stays so until somebody changes something: a
+	// spool that is refused, a helper that cannot be started. Nil means nothing.
 	Logger *slog.Logger
 }
 
@@ -96,10 +97,20 @@ func (c Client) Fetch(ctx context.Context, name, dst string) error {
 
 // explain says why the client works itself.
 func (c Client) explain(ctx context.Context, name string, err error) {
-	if c.Logger != nil {
-		c.Logger.InfoContext(ctx, "done without the helper", "file", name, "error", err)
+	if c.Logger == nil {
+		return
 	}
+	level := slog.LevelInfo
+	if errors.As(err, new(*uselessError)) {
+		level = slog.LevelWarn
+	}
+	c.Logger.Log(ctx, level, "done without the helper", "file", name, "error", err)
 }
+
+// uselessError says that there is no helper and will be none until somebody changes something.
+type uselessError struct{ error }
+
+func (e *uselessError) Unwrap() error { return e.error }
 
 // problem is what the helper says it could not do.
 func (r response) problem() error {
@@ -115,7 +126,7 @@ func (c Client) ask(ctx context.Context, req request) (response, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return response{}, errors.Join(err, c.start(ctx))
 		}
-		return response{}, err
+		return response{}, &uselessError{err}
 	}
 	req.Bond = c.Bond
 	dialer := net.Dialer{Timeout: c.silence()}
@@ -146,10 +157,10 @@ func (c Client) start(ctx context.Context) error {
 	}
 	owner, err := readBond(filepath.Join(c.Spool, bondName))
 	if err == nil && owner.SystemID != c.Bond.SystemID {
-		return &ForeignSpoolError{Spool: c.Spool, Owner: owner, Me: c.Bond}
+		return &uselessError{&ForeignSpoolError{Spool: c.Spool, Owner: owner, Me: c.Bond}}
 	}
 	if err := c.Start(ctx); err != nil {
-		return fmt.Errorf("start a helper: %w", err)
+		return &uselessError{fmt.Errorf("start a helper: %w", err)}
 	}
 	return nil
 }

@@ -66,3 +66,18 @@ func TestRun_drop_policy_without_a_place(t *testing.T) {
 	require.Contains(t, stderr, "dropped")
 	require.FileExists(t, filepath.Join(records, name+".dropped"))
 }
+
+// TestRun_spool_that_is_refused: the work is done, and the log says why without looking ahead.
+func TestRun_spool_that_is_refused(t *testing.T) {
+	w := newWorld(t)
+	spool := filepath.Join(t.TempDir(), "spool")
+	require.NoError(t, os.Mkdir(spool, 0o700))
+	require.NoError(t, os.Chmod(spool, 0o755))
+	code, _, stderr := w.run("push", "--spool", spool, w.file(historyName, history))
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "others must not get in")
+	require.NoError(t, os.Chmod(spool, 0o700))
+	code, _, stderr = w.run("push", "--spool", spool, filepath.Join(w.data, historyName))
+	require.Zero(t, code)
+	require.Empty(t, stderr, "that no helper runs is no trouble")
+}

@@ -84,7 +84,7 @@ func (a app) ahead(ctx context.Context, g *grammar, use func(settings, lookahead
 		}
 	}()
 	client := lookahead.Client{
-		Spool: s.Spool, Bond: bond,
+		Spool: s.Spool, Bond: bond, Logger: a.logger(),
 		Open: func(ctx context.Context) (lookahead.Archive, error) {
 			archive, err := a.open(ctx, s, id)
 			if err == nil {
