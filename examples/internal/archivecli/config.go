@@ -142,9 +142,12 @@ func (p place) encoding() (codec.Encoding, error) {
 	return e, nil
 }
 
+// isRecipient reports whether the text is a public key and no file.
+func isRecipient(text string) bool { return strings.HasPrefix(text, "age1") }
+
 // readRecipients reads a public key, or a file with one on each line.
 func readRecipients(text string) ([]age.Recipient, error) {
-	if !strings.HasPrefix(text, "age1") {
+	if !isRecipient(text) {
 		b, err := os.ReadFile(text)
 		if err != nil {
 			return nil, err

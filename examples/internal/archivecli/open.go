@@ -46,7 +46,7 @@ func (g *grammar) base() (settings, error) {
 	inFlags := len(g.Archive) > 0 || g.Compress != "" || len(g.Recipient) > 0 || g.Identities != ""
 	switch {
 	case g.Config != "" && inFlags:
-		return settings{}, errors.New("--config stands in the place of --archive, --compress, --recipient and --identities: give one or the other")
+		return settings{}, errors.New("--config (or UNDERSTUDY_ARCHIVE_CONFIG) stands in the place of --archive (or UNDERSTUDY_ARCHIVE), --compress, --recipient and --identities: give one or the other")
 	case g.Config != "":
 		return readSettings(g.Config)
 	}
@@ -169,7 +169,11 @@ func (a app) withCluster(ctx context.Context, g *grammar, id walarchive.Identity
 // fingerprint is all in which a command and its helper must agree, without secrets.
 func fingerprint(g *grammar, s settings) string {
 	h := sha256.New()
-	for _, name := range []string{g.Config, s.Identities} {
+	files := []string{g.Config, s.Identities}
+	for _, p := range s.Archives {
+		files = append(files, p.Recipients...)
+	}
+	for _, name := range files {
 		if content, err := os.ReadFile(name); err == nil { // none is not read
 			_, _ = h.Write(content) // a hash cannot fail
 		}
@@ -181,13 +185,16 @@ func fingerprint(g *grammar, s settings) string {
 	return strings.Join(append(g.global(), fmt.Sprintf("%x", h.Sum(nil)[:8]), version), " ")
 }
 
-// global are the flags that are for every verb, as they would have to be given again.
+// global are the flags that are for every verb, as they would have to be given again; but for --retry, which is not the helper's business.
 func (g *grammar) global() []string {
 	var args []string
 	for _, url := range g.Archive {
 		args = append(args, "--archive="+url)
 	}
 	for _, r := range g.Recipient {
+		if !isRecipient(r) {
+			r = absolute(r)
+		}
 		args = append(args, "--recipient="+r)
 	}
 	for _, flag := range [][2]string{

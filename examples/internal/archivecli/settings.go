@@ -8,6 +8,7 @@ import (
 
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/recovery/command"
+	"github.com/understudy-ha/understudy/walarchive/store"
 )
 
 type settingsCmd struct {
@@ -16,12 +17,22 @@ type settingsCmd struct {
 
 // do prints the lines that make a server use this program with the flags of this call.
 func (c *settingsCmd) do(_ context.Context, a app, g *grammar) error {
-	if _, err := g.settings(); err != nil {
+	s, err := g.settings()
+	if err != nil {
 		return err
+	}
+	for _, p := range s.Archives {
+		if _, err := store.Later(p.URL, store.Options{}); err != nil { // such as a relative path, which is another place for the server
+			return usageError{err}
+		}
 	}
 	server := command.Server{Major: c.Major}
 	line := func(kind command.Kind, verb string, arguments ...command.Placeholder) (string, error) {
-		words := command.Words(append(append([]string{a.program()}, g.global()...), verb)...)
+		program := append([]string{a.program()}, g.global()...)
+		if g.Retry != nil && kind == command.Restore {
+			program = append(program, "--retry="+g.Retry.String())
+		}
+		words := command.Words(append(program, verb)...)
 		for _, p := range arguments {
 			words = append(words, command.Word{p})
 		}
