@@ -42,12 +42,15 @@ func (c *receiveCmd) do(ctx context.Context, a app, g *grammar) error {
 			return usageError{err}
 		}
 		err = receiver.Run(ctx)
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil // it was told to stop
+		if wasStopped(ctx, err) {
+			return nil
 		}
 		return err
 	})
 }
+
+// wasStopped reports whether err is only that a signal came.
+func wasStopped(ctx context.Context, err error) bool { return ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) }
 
 func (c *receiveCmd) config() (stream.Config, error) {
 	source, err := conninfo.Parse(c.Source)
