@@ -110,7 +110,7 @@ func TestReadSource_pieces(t *testing.T) {
 	require.NoError(t, err)
 	want := switched(1)
 	path := write(t, seg3, withOldRest(t, want, switchedAt))
-	for _, n := range []int{7, 39, 1000, walPage - 1, walPage, walPage + 1, 100_000, 3 * segSize} {
+	for _, n := range []int{7, 39, 1000, walPage - 1, walPage, walPage + 1, 2*walPage - 2, 100_000, 3 * segSize} {
 		file, err := os.Open(path)
 		require.NoError(t, err)
 		r, err := walarchive.ReadSource(ours, f, file)

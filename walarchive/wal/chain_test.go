@@ -395,6 +395,25 @@ func TestChain_Strip(t *testing.T) {
 	}
 }
 
+// TestChain_Strip_within_headers: whoever ends there gets some old bytes, but never loses any of the segment's own.
+func TestChain_Strip_within_headers(t *testing.T) {
+	const at = 100 * 8192
+	f := today
+	b := f.segment()
+	f.switches(b, at-8192, 1000)
+	f.stamp(b, at, 1, 1*mib+at)
+	want := bytes.Clone(b)
+	c := newChain(false)
+	for off := 0; off < mib; off += 7 {
+		_, err := c.Strip(b[off:min(off+7, mib)])
+		require.NoError(t, err)
+	}
+	require.NoError(t, c.End())
+	require.True(t, bytes.Equal(want[:at], b[:at]))
+	require.True(t, bytes.Equal(want[at+8192:], b[at+8192:]))
+	require.True(t, bytes.Equal(make([]byte, 8192-24), b[at+24:at+8192]))
+}
+
 // FuzzStrip: what was stripped is the same WAL, stripping it again changes nothing, and only whole pages go.
 func FuzzStrip(f *testing.F) {
 	small := chainForm{0xD110, binary.LittleEndian, 1024}
