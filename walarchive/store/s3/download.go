@@ -5,25 +5,35 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 )
 
 // download is an object being read. It goes on where a connection was cut.
 type download struct {
-	ctx    context.Context //nolint:containedctx // Open's, under which the contract has reads stand, too
-	store  *Store
-	name   string
-	etag   string // of the object that was opened
-	size   int64
-	offset int64
-	body   io.ReadCloser
-	watch  *watchdog
-	err    error // all further reads fail with it
+	ctx      context.Context //nolint:containedctx // Open's, under which the contract has reads stand, too
+	store    *Store
+	name     string
+	etag     string // of the object that was opened
+	size     int64
+	modified time.Time
+	offset   int64
+	body     io.ReadCloser
+	watch    *watchdog
+	err      error // all further reads fail with it
 }
 
 // Open implements walarchive.Store.
 func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	d, err := s.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (s *Store) open(ctx context.Context, name string) (*download, error) {
 	if err := s.check("open", name); err != nil {
 		return nil, err
 	}
@@ -54,7 +64,7 @@ func (d *download) connect() error {
 	}
 	watch.rest()
 	if d.offset == 0 {
-		d.etag, d.size = info.ETag, info.Size
+		d.etag, d.size, d.modified = info.ETag, info.Size, info.LastModified
 	}
 	d.body, d.watch = body, watch
 	return nil

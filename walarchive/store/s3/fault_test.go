@@ -710,3 +710,23 @@ func noSecret(t *testing.T, text string) {
 		require.NotContains(t, text, marker)
 	}
 }
+
+// TestDetails_of_an_object_that_appears: a HEAD finds nothing and the GET that asks whose answer that was finds the object. It is there.
+func TestDetails_of_an_object_that_appears(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	bucket := server.Bucket(t)
+	direct := open(t, server.Endpoint, bucket)
+	s := open(t, server.Proxy(t, func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		next(w, r)
+		if r.Method == http.MethodHead {
+			require.NoError(t, direct.Create(t.Context(), "a", strings.NewReader("content")))
+		}
+	}), bucket)
+	got, err := s.Details(t.Context(), []string{"a"})
+	require.NoError(t, err)
+	want, err := direct.Details(t.Context(), []string{"a"})
+	require.NoError(t, err)
+	require.EqualValues(t, 7, got[0].Size)
+	require.True(t, want[0].Modified.Equal(got[0].Modified), "%v, want %v", got[0].Modified, want[0].Modified)
+}

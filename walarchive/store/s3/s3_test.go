@@ -66,6 +66,12 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	storetest.Archive(t, func(t *testing.T) walarchive.Store { return open(t, server.Endpoint, server.Bucket(t)) })
+}
+
 // noise is content that nothing makes smaller.
 func noise(size int) []byte {
 	content := make([]byte, size)

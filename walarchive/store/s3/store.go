@@ -276,7 +276,8 @@ func (s *Store) detailsOneByOne(ctx context.Context, names []string) ([]walarchi
 	return details, nil
 }
 
-// details asks for one object. An answer to HEAD has no body, so a "404" is everybody's: then a GET has to say whose.
+// details asks for one object. An answer to HEAD has no body, so a "404" is everybody's: then a GET has to say whose. It may find
+// the object, which then came between the two.
 func (s *Store) details(ctx context.Context, name string) (walarchive.Details, error) {
 	info, err := s.stat(ctx, name)
 	if err == nil {
@@ -285,15 +286,14 @@ func (s *Store) details(ctx context.Context, name string) (walarchive.Details, e
 	if !hasStatus(err, http.StatusNotFound) {
 		return walarchive.Details{}, s.explain("stat", name, err)
 	}
-	body, err := s.Open(ctx, name)
+	d, err := s.open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return walarchive.Details{Name: name, Size: -1}, nil
 	}
-	if err == nil {
-		_ = body.Close() // it was not even read
-		err = s.explain("stat", name, errors.New("the server has it and has it not"))
+	if err != nil {
+		return walarchive.Details{}, err
 	}
-	return walarchive.Details{}, err
+	return walarchive.Details{Name: name, Size: d.size, Modified: d.modified}, d.Close()
 }
 
 // stat asks for what is known of an object.
