@@ -50,7 +50,7 @@ type app struct {
 	self           string        // this program, to start a helper with; empty if it cannot be called so
 }
 
-// grammar is the command line.
+// grammar are the flags of the command line that are for all verbs.
 type grammar struct {
 	Archive    []string       `env:"UNDERSTUDY_ARCHIVE" sep:"none" placeholder:"URL" help:"Where the archive is: a directory, file:///DIR, sftp://USER@HOST/DIR or s3://BUCKET/PREFIX. Repeat it for several places that must all hold every file."`
 	Config     string         `env:"UNDERSTUDY_ARCHIVE_CONFIG" placeholder:"FILE" help:"Configuration file (YAML), in the place of --archive and what belongs to it."`
@@ -62,6 +62,11 @@ type grammar struct {
 	Ahead      *int           `placeholder:"N" help:"Look ahead: push or fetch the next files too, N at once, through a helper process. Needs --spool."`
 	Retry      *time.Duration `placeholder:"TIME" help:"For how long a fetch tries again what failed, before it says that it cannot tell. Default: 20s."`
 	Deadline   *time.Duration `placeholder:"TIME" help:"The longest that a push or fetch may take. Default: 10m."`
+}
+
+// commandLine is the whole command line.
+type commandLine struct {
+	grammar
 
 	CheckRecords bool `help:"Check the WAL records of segments, too, in push and verify: lengths, order, checksums."`
 
@@ -77,6 +82,14 @@ type grammar struct {
 	Receive  receiveCmd  `cmd:"" help:"Receive WAL from a server all the time, and archive it within seconds. Exit code 0: stopped; 1: failed; 2: only a decision helps; 64: usage."`
 	Serve    serveCmd    `cmd:"" help:"Run the helper that looks ahead as a service. Exit code 0: stopped; 1: failed; 64: usage."`
 	Settings settingsCmd `cmd:"" help:"Print the lines for postgresql.conf (up to 11 partly recovery.conf) of a major."`
+}
+
+// hookLine is the part of it that a server waits for. It is tried first, because it is ready in a quarter of the time.
+type hookLine struct {
+	grammar
+
+	Push  pushCmd  `cmd:""`
+	Fetch fetchCmd `cmd:""`
 }
 
 const description = `Keeps a PostgreSQL WAL archive.
@@ -112,23 +125,40 @@ func (a app) run(ctx context.Context, args []string) (code int) {
 			code = d.code
 		}
 	}()
-	var g grammar
-	parser := kong.Must(&g, kong.Name("walarchive"), kong.Description(description),
-		kong.Writers(a.stdout, a.stderr), kong.Exit(func(code int) { panic(done{code}) }))
-	parsed, err := parser.Parse(args)
+	hook := new(hookLine)
+	if selected, err := parse(hook, args, kong.NoDefaultHelp()); err == nil {
+		return a.execute(ctx, &hook.grammar, selected)
+	}
+	line := new(commandLine)
+	selected, err := parse(line, args, kong.Name("walarchive"), kong.Description(description), kong.Writers(a.stdout, a.stderr),
+		kong.Exit(func(code int) { panic(done{code}) }))
 	if err != nil {
 		fmt.Fprintf(a.stderr, "walarchive: %v (see walarchive --help)\n", err)
-		return usageExit(&g, err)
+		return line.usageExit(err)
 	}
-	cmd := parsed.Selected().Target.Addr().Interface().(verb)
-	err = a.guarded(ctx, func() error { return cmd.do(ctx, a, &g) })
+	return a.execute(ctx, &line.grammar, selected)
+}
+
+// parse reads the command line into a pointer to one of the structs above.
+func parse(line any, args []string, options ...kong.Option) (*kong.Node, error) {
+	parsed, err := kong.Must(line, options...).Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Selected(), nil
+}
+
+// execute does what a verb is for and returns the exit code.
+func (a app) execute(ctx context.Context, g *grammar, selected *kong.Node) int {
+	cmd := selected.Target.Addr().Interface().(verb)
+	err := a.guarded(ctx, func() error { return cmd.do(ctx, a, g) })
 	if err != nil && !errors.As(err, new(*walarchive.AbsentError)) { // a standby asks for what is not there all day
-		fmt.Fprintf(a.stderr, "walarchive %s: %s\n", parsed.Selected().Name, oneLine(err))
+		fmt.Fprintf(a.stderr, "walarchive %s: %s\n", selected.Name, oneLine(err))
 	}
 	if _, isFetch := cmd.(*fetchCmd); errors.As(err, new(usageError)) && !isFetch {
 		return exitUsage
 	}
-	return cmd.exitCode(&g, err)
+	return cmd.exitCode(g, err)
 }
 
 // usageError is a mistake on the command line that its grammar does not see.
@@ -140,14 +170,14 @@ func (e usageError) Unwrap() error { return e.error }
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // usageExit is the exit code for a command line that did not parse.
-func usageExit(g *grammar, err error) int {
+func (l *commandLine) usageExit(err error) int {
 	var bad *kong.ParseError
 	if errors.As(err, &bad) {
 		if node := bad.Context.Selected(); node != nil && node.Name != "fetch" {
 			return exitUsage
 		}
 	}
-	return g.Fetch.exitCode(g, err)
+	return l.Fetch.exitCode(&l.grammar, err)
 }
 
 // guarded runs work and returns its error. A panic is an error: a Go program that panics exits with 2, which
