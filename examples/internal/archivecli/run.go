@@ -62,13 +62,13 @@ type grammar struct {
 	Ahead      *int           `placeholder:"N" help:"Look ahead: push or fetch the next files too, N at once, through a helper process. Needs --spool."`
 	Retry      *time.Duration `placeholder:"TIME" help:"For how long a fetch tries again what failed, before it says that it cannot tell. Default: 20s."`
 	Deadline   *time.Duration `placeholder:"TIME" help:"The longest that a push or fetch may take. Default: 10m."`
+
+	CheckRecords bool `help:"Check the WAL records of segments, too, in push and verify: lengths, order, checksums."`
 }
 
 // commandLine is the whole command line.
 type commandLine struct {
 	grammar
-
-	CheckRecords bool `help:"Check the WAL records of segments, too, in push and verify: lengths, order, checksums."`
 
 	Push     pushCmd     `cmd:"" help:"Archive a file, for archive_command. Exit code 0: archived; 1: try again; 3: archived with other content; 4: another cluster's archive; 64: usage."`
 	Fetch    fetchCmd    `cmd:"" help:"Restore a file, for restore_command. Exit code 0: restored; 1: not in the archive, or on a standby: cannot tell; 200: cannot tell, in any other recovery."`
