@@ -121,7 +121,8 @@ func (t *target) received(ctx context.Context, f wal.FileName) ([]Object, error)
 // FetchUnfinished is [Archive.Fetch] for a recovery that wants the very last WAL there is: of a segment that is proven absent it
 // gives what was received of it, or its .partial file, whichever has more WAL, with zeros up to the segment's size. To a server, that is
 // a segment in which the WAL ends. Never use it while another server still writes the segment, nor in a standby's restore_command:
-// the complete segment would not be asked for again.
+// the complete segment would not be asked for again. Nor for a recovery to a newer timeline that left this one in the segment: what is given
+// may go beyond that point.
 func (a *Archive) FetchUnfinished(ctx context.Context, name, dst string) error {
 	err := a.Fetch(ctx, name, dst)
 	f, nameErr := wal.ParseFileName(name)

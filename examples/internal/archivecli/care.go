@@ -197,13 +197,13 @@ func (c *checkCmd) do(ctx context.Context, a app, g *grammar) error {
 		return err
 	}
 	cfg := walarchive.CheckConfig{MountPoint: c.Mounted, Segments: c.Segments}
-	switch id, err := a.identity(g.DataDir); {
+	switch id, err := a.identify(g); {
 	case err == nil:
 		cfg.Identity = id
-	case errors.Is(err, os.ErrNotExist): // no data directory here: any cluster's archive will do
+	case errors.Is(err, os.ErrNotExist) && g.DataDir == ".": // none was named and none is here: any cluster's archive will do
 		cfg.Segments = -1
 	default:
-		return fmt.Errorf("identify the cluster: %w", err)
+		return err
 	}
 	bad := false
 	for _, p := range s.Archives {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -133,7 +134,10 @@ func (a app) identify(g *grammar) (walarchive.Identity, error) {
 	if err == nil && id == (walarchive.Identity{}) {
 		err = errors.New("pg_control names none")
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return id, fmt.Errorf("identify the cluster: %w (run it in the data directory, or name that with -D)", err)
+	case err != nil:
 		return id, fmt.Errorf("identify the cluster: %w", err)
 	}
 	return id, nil

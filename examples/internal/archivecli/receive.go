@@ -50,7 +50,9 @@ func (c *receiveCmd) do(ctx context.Context, a app, g *grammar) error {
 }
 
 // wasStopped reports whether err is only that a signal came.
-func wasStopped(ctx context.Context, err error) bool { return ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) }
+func wasStopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
+}
 
 func (c *receiveCmd) config() (stream.Config, error) {
 	source, err := conninfo.Parse(c.Source)

@@ -61,7 +61,7 @@ type grammar struct {
 	Spool      string         `placeholder:"DIR" help:"Folder of the helper that looks ahead: local, the server's own, beside the data directory."`
 	Ahead      *int           `placeholder:"N" help:"Look ahead: push or fetch the next files too, N at once, through a helper process. Needs --spool."`
 	Retry      *time.Duration `placeholder:"TIME" help:"For how long a fetch tries again what failed, before it says that it cannot tell. Default: 20s."`
-	Deadline   *time.Duration `placeholder:"TIME" help:"The longest that a push or fetch may take. Default: 10m."`
+	Deadline   *time.Duration `placeholder:"TIME" help:"The longest that a push or fetch may take; a large segment on a slow line needs more. Default: 10m."`
 
 	CheckRecords bool `help:"Check the WAL records of segments, too, in push and verify: lengths, order, checksums."`
 }
@@ -153,12 +153,20 @@ func (a app) execute(ctx context.Context, g *grammar, selected *kong.Node) int {
 	cmd := selected.Target.Addr().Interface().(verb)
 	err := a.guarded(ctx, func() error { return cmd.do(ctx, a, g) })
 	if err != nil && !errors.As(err, new(*walarchive.AbsentError)) { // a standby asks for what is not there all day
-		fmt.Fprintf(a.stderr, "walarchive %s: %s\n", selected.Name, oneLine(err))
+		fmt.Fprintf(a.stderr, "walarchive %s: %s\n", verbName(selected), oneLine(err))
 	}
 	if _, isFetch := cmd.(*fetchCmd); errors.As(err, new(usageError)) && !isFetch {
 		return exitUsage
 	}
 	return cmd.exitCode(g, err)
+}
+
+// verbName is what the user typed, such as "consumer set".
+func verbName(n *kong.Node) string {
+	if n.Parent != nil && n.Parent.Type == kong.CommandNode {
+		return n.Parent.Name + " " + n.Name
+	}
+	return n.Name
 }
 
 // usageError is a mistake on the command line that its grammar does not see.

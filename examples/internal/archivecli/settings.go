@@ -12,7 +12,8 @@ import (
 )
 
 type settingsCmd struct {
-	Major pgconf.Major `arg:"" help:"Major version of the server: 9.0 to 9.6, 10 to 18."`
+	Major    pgconf.Major `arg:"" help:"Major version of the server: 9.0 to 9.6, 10 to 18."`
+	Consumer string       `placeholder:"NAME" help:"Name of the standby, under which the archive keeps what it still needs; each standby needs one of its own."`
 }
 
 // do prints the lines that make a server use this program with the flags of this call.
@@ -32,7 +33,11 @@ func (c *settingsCmd) do(_ context.Context, a app, g *grammar) error {
 		if g.Retry != nil && kind == command.Restore {
 			program = append(program, "--retry="+g.Retry.String())
 		}
-		words := command.Words(append(program, verb)...)
+		program = append(program, verb)
+		if c.Consumer != "" && kind == command.Cleanup {
+			program = append(program, "--consumer="+c.Consumer)
+		}
+		words := command.Words(program...)
 		for _, p := range arguments {
 			words = append(words, command.Word{p})
 		}
@@ -62,6 +67,9 @@ func (c *settingsCmd) text(push, fetch, cleanup string) string {
 	level := "replica"
 	if c.Major < pgconf.V9_6 {
 		level = "hot_standby"
+	}
+	if c.Consumer == "" {
+		cleanup = "# with more than one standby: cleanup --consumer=NAME, a name of its own for each\n" + cleanup
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# postgresql.conf of every server, for the day it is the primary; archive_mode needs a restart\n")
