@@ -73,7 +73,7 @@ func play(ctx context.Context, archive, spool string, args []string) error {
 		if err != nil {
 			return err
 		}
-		s, err := New(Config{Spool: spool, Bond: bond, Archive: a, Idle: 2 * time.Second, Logger: logger})
+		s, err := New(Config{Spool: spool, Bond: bond, Archive: a, Idle: 30 * time.Second, Logger: logger})
 		if err != nil {
 			return err
 		}
@@ -365,7 +365,7 @@ func TestProcess_two_clusters_one_spool(t *testing.T) {
 // TestProcess_client_told_to_stop: the helper goes on, and the next client finds the result.
 func TestProcess_client_told_to_stop(t *testing.T) {
 	k := newKilling(t, 1)
-	t.Setenv(delayEnv, "300ms")
+	t.Setenv(delayEnv, "600ms") // the push takes at least twice that
 	for i := range uint64(2) {
 		k.data.add(segName(1, i+1), segment(segName(1, i+1), i))
 	}
@@ -374,7 +374,7 @@ func TestProcess_client_told_to_stop(t *testing.T) {
 	waitListening(t, k.spool)
 	cmd := k.command(systemID, "push", filepath.Join("pg_wal", segName(1, 2)))
 	require.NoError(t, cmd.Start())
-	time.AfterFunc(200*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+	time.AfterFunc(500*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	require.Error(t, cmd.Wait())
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(k.archive, segName(1, 2)))

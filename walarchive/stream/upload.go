@@ -121,6 +121,14 @@ func (u *uploader) push(ctx context.Context, name string) error {
 	return nil
 }
 
+// history archives the history file of a timeline, if it is there: the timeline may have begun after this pass.
+func (u *uploader) history(ctx context.Context, tli wal.Timeline) error {
+	if _, err := os.Stat(u.st.path(tli.HistoryName())); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return u.push(ctx, tli.HistoryName())
+}
+
 // segment archives a segment of which no more will come, and removes it unless it is what shows where the next run has to go on.
 func (u *uploader) segment(ctx context.Context, s staged, newest bool) error {
 	archived := place{s.seg.Timeline, s.seg.Start(u.st.segSize) + wal.LSN(u.st.segSize)}
@@ -178,6 +186,9 @@ func (u *uploader) current(ctx context.Context, now bool) error {
 		return err
 	}
 	defer f.Close()
+	if err := u.history(ctx, seg.Timeline); err != nil {
+		return err
+	}
 	if err := u.received(ctx, f, seg, upto); err != nil {
 		return err
 	}

@@ -62,12 +62,15 @@ func (a archivist) up(mode string, more ...string) {
 
 // follow makes the server a standby of another that archives what it receives.
 func (a archivist) follow(upstream archivist) {
+	slot := filepath.Base(a.Data)
+	upstream.Exec("select pg_create_physical_replication_slot('" + slot + "', true)")
 	if a.World.Major >= 12 {
 		a.Write("standby.signal", "")
-		a.up("always", "-c", "primary_conninfo="+upstream.Conninfo(), "-c", "recovery_target_timeline=latest")
+		a.up("always", "-c", "primary_conninfo="+upstream.Conninfo(), "-c", "primary_slot_name="+slot, "-c", "recovery_target_timeline=latest")
 		return
 	}
-	a.Write("recovery.conf", "standby_mode = on\nprimary_conninfo = '"+upstream.Conninfo()+"'\nrecovery_target_timeline = 'latest'\n")
+	a.Write("recovery.conf", "standby_mode = on\nprimary_conninfo = '"+upstream.Conninfo()+"'\nprimary_slot_name = '"+slot+"'\n"+
+		"recovery_target_timeline = 'latest'\n")
 	a.up("always")
 }
 
