@@ -73,7 +73,7 @@ func play(ctx context.Context, archive, spool string, args []string) error {
 		if err != nil {
 			return err
 		}
-		s, err := New(Config{Spool: spool, Bond: bond, Archive: a, Idle: 30 * time.Second, Logger: logger})
+		s, err := New(Config{Spool: spool, Bond: bond, Archive: a, Idle: 10 * time.Second, Logger: logger})
 		if err != nil {
 			return err
 		}
