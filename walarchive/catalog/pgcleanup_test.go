@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/pgtest"
 	"github.com/understudy-ha/understudy/topology/host"
 	"github.com/understudy-ha/understudy/walarchive/catalog"
@@ -134,10 +135,7 @@ func randomCases(n int, seed uint64, backupHistory bool) []judged {
 func TestPgCleanup_oracle(t *testing.T) {
 	const bin = "/usr/lib/postgresql/15/bin/pg_archivecleanup"
 	if _, err := os.Stat(bin); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("in CI, pg_archivecleanup must be there: ", err)
-		}
-		t.Skip("no pg_archivecleanup of PostgreSQL 15 here: ", err)
+		localpg.Missing(t, "no pg_archivecleanup of PostgreSQL 15: "+err.Error())
 	}
 	cases := randomCases(200, 15, false)
 	script := filepath.Join(t.TempDir(), "script")

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/walarchive"
 	"github.com/understudy-ha/understudy/walarchive/store/dir"
 	"github.com/understudy-ha/understudy/walarchive/store/storetest"
@@ -127,7 +128,7 @@ func smallDisk(t *testing.T) string {
 	path := t.TempDir()
 	if err := syscall.Mount("tmpfs", path, "tmpfs", 0, "size=8m"); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			t.Skip("only root may mount the small disk that this test needs")
+			localpg.Missing(t, "only root may mount the small disk that this test needs")
 		}
 		t.Fatal(err)
 	}

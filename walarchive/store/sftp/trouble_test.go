@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/atomicfile"
+	"github.com/understudy-ha/understudy/internal/localpg"
 	"github.com/understudy-ha/understudy/internal/sshtest"
 	"github.com/understudy-ha/understudy/walarchive/store/sftp"
 )
@@ -350,7 +351,7 @@ func TestFull(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			t.Skip("only root may mount the small disk that this test fills up")
+			localpg.Missing(t, "only root may mount the small disk that this test fills up")
 		}
 		t.Fatal(err)
 	}
