@@ -2,9 +2,9 @@ package basebackup
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -191,14 +191,8 @@ func text(field []byte) string {
 // number reads a numeric field: octal digits, or base 256 for what has more than eleven of them (print_tar_number in tar.c).
 func number(field []byte) (int64, bool) {
 	if field[0] == 0x80 {
-		low := field[len(field)-8:]
-		for _, b := range field[1 : len(field)-8] {
-			if b != 0 {
-				return 0, false
-			}
-		}
-		v := binary.BigEndian.Uint64(low)
-		return int64(v), v < 1<<62 //nolint:gosec // checked
+		v := new(big.Int).SetBytes(field[1:])
+		return v.Int64(), v.BitLen() <= 62
 	}
 	v, err := strconv.ParseUint(strings.Trim(text(field), " "), 8, 40)
 	return int64(v), err == nil //nolint:gosec // 40 bits

@@ -175,6 +175,7 @@ func octal(n int64) string {
 func TestNumber(t *testing.T) {
 	for in, want := range map[string]int64{
 		"00000000017\x00": 15, " 17 \x00": 15, "77777777777 ": 1<<33 - 1, "\x80\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x01": 3<<32 + 1,
+		"\x80\x00\x00\x00\x00\x00\x01\xa4": 0o644, // the fields of mode and checksum have eight bytes
 	} {
 		got, ok := number([]byte(in))
 		require.True(t, ok, "%q", in)
