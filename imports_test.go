@@ -46,39 +46,41 @@ var standardOnly = map[string]string{
 // mayImport says which packages of the module each part may import; x/... means x and all below it. The most particular part
 // counts. A package that belongs to no part may import nothing of the module, so a new one has to be placed first.
 var mayImport = map[string][]string{
-	"":                    {},
-	"internal/atomicfile": {},
-	"internal/ctxio":      {},
-	"internal/localpg":    {},
-	"internal/pgserver":   {"internal/localpg", "internal/atomicfile"}, // for tests
-	"internal/powerloss":  {"internal/localpg"},                        // for tests
-	"internal/s3test":     {"internal/localpg"},                        // for tests
-	"internal/script":     {},
-	"internal/walsender":  {"pgconf/..."},
-	"internal/waltest":    {"walarchive/wal"},   // for tests
-	"internal/sshtest":    {"internal/localpg"}, // for tests
-	"internal/pgtest":     {"topology/host"},
-	"pgconf":              {"pgconf/..."},
-	"pgconf/internal":     {"internal/localpg"}, // for tests
-	"walarchive/wal":      {},
-	"walarchive/codec":    {},
-	"walarchive/catalog":  {"walarchive/wal"},
-	"walarchive/archiver": {"walarchive/wal"},
-	"walarchive":          {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
-	"walarchive/stream":   {"internal/walsender", "walarchive", "walarchive/wal", "pgconf/...", "internal/atomicfile"},
-	"recovery":            {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
-	"recovery/basebackup": {"recovery/datadir", "pgconf/...", "internal/walsender", "walarchive/wal", "internal/atomicfile"},
-	"recovery/command":    {"pgconf"},
-	"recovery/datadir":    {"pgconf", "walarchive/wal"},
-	"recovery/pitr":       {"recovery", "recovery/datadir", "pgconf", "internal/atomicfile"},
-	"recovery/promote":    {"recovery", "pgconf/...", "walarchive/wal"},
-	"topology":            {"pgconf/...", "walarchive/wal"},
-	"topology/host":       {"topology/host/...", "internal/atomicfile"},
-	"topology/pgnode":     {"topology/host", "pgconf/...", "recovery/...", "walarchive/wal"},
-	"topology/pgprobe":    {"topology", "pgconf/...", "walarchive/wal"},
-	"topology/internal":   {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery/...", "internal/localpg"}, // for tests
-	"failover":            {"topology", "walarchive/wal"},
-	"gocd":                {"internal/atomicfile"},
+	"":                     {},
+	"internal/atomicfile":  {},
+	"internal/ctxio":       {},
+	"internal/localpg":     {},
+	"internal/pgserver":    {"internal/localpg", "internal/atomicfile"}, // for tests
+	"internal/powerloss":   {"internal/localpg"},                        // for tests
+	"internal/s3test":      {"internal/localpg"},                        // for tests
+	"internal/script":      {},
+	"internal/walsender":   {"pgconf/..."},
+	"internal/waltest":     {"walarchive/wal"},   // for tests
+	"internal/sshtest":     {"internal/localpg"}, // for tests
+	"internal/pgtest":      {"topology/host"},
+	"pgconf":               {"pgconf/..."},
+	"pgconf/internal":      {"internal/localpg"}, // for tests
+	"walarchive/wal":       {},
+	"walarchive/codec":     {},
+	"walarchive/catalog":   {"walarchive/wal"},
+	"walarchive/archiver":  {"walarchive/wal"},
+	"walarchive":           {"walarchive/...", "internal/atomicfile", "internal/ctxio"},
+	"walarchive/stream":    {"internal/walsender", "walarchive", "walarchive/wal", "pgconf/...", "internal/atomicfile"},
+	"recovery":             {"pgconf/...", "recovery/command", "recovery/datadir", "walarchive/wal", "internal/atomicfile"},
+	"recovery/basebackup":  {"recovery/datadir", "pgconf/...", "internal/walsender", "walarchive/wal", "internal/atomicfile"},
+	"recovery/command":     {"pgconf"},
+	"recovery/datadir":     {"pgconf", "walarchive/wal"},
+	"recovery/pitr":        {"recovery", "recovery/datadir", "pgconf", "internal/atomicfile"},
+	"recovery/promote":     {"recovery", "pgconf/...", "walarchive/wal"},
+	"topology":             {"pgconf/...", "recovery", "recovery/command", "recovery/datadir", "walarchive/wal"},
+	"topology/build":       {"topology", "topology/host", "topology/pgnode", "topology/pgprobe", "pgconf/...", "recovery/...", "walarchive/wal"},
+	"topology/clusterfile": {"topology", "pgconf"},
+	"topology/host":        {"topology/host/...", "internal/atomicfile"},
+	"topology/pgnode":      {"topology/host", "pgconf/...", "recovery/...", "walarchive/wal"},
+	"topology/pgprobe":     {"topology", "pgconf/...", "walarchive/wal"},
+	"topology/internal":    {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery/...", "internal/localpg"}, // for tests
+	"failover":             {"topology", "walarchive/wal"},
+	"gocd":                 {"internal/atomicfile"},
 	"examples": {
 		"examples/internal/...", "gocd", "failover", "topology/...", "walarchive/...", "recovery/...", "pgconf/...",
 	},
@@ -97,6 +99,10 @@ var foreign = map[string][]string{
 	"walarchive/stream":          {"github.com/jackc/pgx/v5", "github.com/jackc/pglogrepl"},
 	"recovery/promote":           {"github.com/jackc/pgx/v5"},
 	"topology/pgprobe":           {"github.com/jackc/pgx/v5"},
+	"topology/pgnode":            {"github.com/jackc/pgx/v5"},
+	"topology/build":             {"github.com/jackc/pgx/v5"},
+	"topology/clusterfile":       {"go.yaml.in/yaml/v3"},
+	"topology/host":              {"golang.org/x/crypto", "github.com/pkg/sftp"},
 	"walarchive/archiver":        {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/walsender":         {"github.com/jackc/pgx/v5"},

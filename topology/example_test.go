@@ -26,8 +26,8 @@ func ExampleCluster_Validate() {
 	// node reports: upstream "nobody" is not a node of the cluster
 }
 
-func ExampleCluster_Settings() {
-	settings, err := orders.Settings("master", 17, topology.Replication{User: "replicator"})
+func ExampleCluster_NodeSettings() {
+	settings, err := orders.NodeSettings("master", 17, topology.Replication{User: "replicator"})
 	if err != nil {
 		fmt.Println(err)
 		return

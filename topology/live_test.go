@@ -34,7 +34,7 @@ var restart = []string{
 }
 
 func acceptsSettings(t *testing.T, s *livepg.Server) {
-	settings, err := orders.Settings("master", s.In.Major, replication)
+	settings, err := orders.NodeSettings("master", s.In.Major, replication)
 	require.NoError(t, err)
 	var restarts []string
 	for _, name := range slices.Sorted(maps.Keys(settings)) {

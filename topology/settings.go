@@ -17,6 +17,12 @@ type Replication struct {
 	// User is the role with which standbys stream and clones are made. It needs LOGIN and REPLICATION, nothing else.
 	User string
 
+	// Secret is where its password is to be found, for writing Passfile. Empty means that Passfile is the user's business.
+	Secret SecretRef
+
+	// Conninfo are further connection parameters: sslmode, sslrootcert and the like.
+	Conninfo map[string]string
+
 	// Passfile is the libpq password file on each node, readable by the server's OS user alone. Passwords stay out of the
 	// configuration and of process lists.
 	Passfile string
@@ -26,11 +32,11 @@ type Replication struct {
 	ArchiveCommand string
 }
 
-// Settings returns what postgresql.conf of node id must say, for a server of the given major (10 or later). They are the
+// NodeSettings returns what postgresql.conf of node id must say, for a server of the given major (10 or later). They are the
 // same whether the node is primary or standby, so that a promotion changes no file: what a node needs as a primary is in
 // place before it becomes one. Of these, archive_mode, cluster_name, hot_standby, max_replication_slots, max_wal_senders,
 // port, wal_level and wal_log_hints need a restart when they change, the others a reload.
-func (c Cluster) Settings(id NodeID, major int, r Replication) (map[string]string, error) {
+func (c Cluster) NodeSettings(id NodeID, major int, r Replication) (map[string]string, error) {
 	n, ok := c.Node(id)
 	if !ok {
 		return nil, fmt.Errorf("node %q is not in cluster %q", id, c.Name)
@@ -91,7 +97,7 @@ func (c Cluster) UpstreamConninfo(id NodeID, r Replication) (conninfo.Info, erro
 	if !ok {
 		return conninfo.Info{}, fmt.Errorf("node %q is not in cluster %q", id, c.Name)
 	}
-	up, ok := c.Node(n.Upstream)
+	up, ok := c.Upstream(id)
 	if !ok {
 		return conninfo.Info{}, fmt.Errorf("node %s has no upstream", id)
 	}

@@ -28,7 +28,7 @@ func TestSettings(t *testing.T) {
 			var b strings.Builder
 			for _, n := range chain().Nodes {
 				fmt.Fprintf(&b, "# %s\n", n.ID)
-				settings, err := chain().Settings(n.ID, major, replication)
+				settings, err := chain().NodeSettings(n.ID, major, replication)
 				require.NoError(t, err)
 				for _, name := range slices.Sorted(maps.Keys(settings)) {
 					fmt.Fprintf(&b, "%s = '%s'\n", name, settings[name])
@@ -50,14 +50,14 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestSettingsRefuses(t *testing.T) {
-	_, err := chain().Settings("x", 17, replication)
+	_, err := chain().NodeSettings("x", 17, replication)
 	require.ErrorContains(t, err, `node "x" is not in cluster "orders"`)
-	_, err = chain().Settings("a", 9, replication)
+	_, err = chain().NodeSettings("a", 9, replication)
 	require.ErrorContains(t, err, "PostgreSQL 9")
 }
 
 func TestSettingsWithoutArchive(t *testing.T) {
-	settings, err := chain().Settings("a", 17, topology.Replication{User: "replicator"})
+	settings, err := chain().NodeSettings("a", 17, topology.Replication{User: "replicator"})
 	require.NoError(t, err)
 	for name := range settings {
 		require.False(t, strings.HasPrefix(name, "archive"), name)
@@ -71,7 +71,7 @@ func TestSettingsLaw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c, major := drawTree(t), rapid.IntRange(10, 18).Draw(t, "major")
 		strip := func(n topology.Node) map[string]string {
-			s, err := c.Settings(n.ID, major, replication)
+			s, err := c.NodeSettings(n.ID, major, replication)
 			require.NoError(t, err)
 			for _, name := range own {
 				require.Contains(t, s, name)

@@ -104,7 +104,7 @@ func (p *pair) comeBack(t *testing.T) {
 
 func (p *pair) settings(t *testing.T, id topology.NodeID) map[string]string {
 	t.Helper()
-	settings, err := p.shape.Settings(id, p.major, topology.Replication{User: livepg.Replicator})
+	settings, err := p.shape.NodeSettings(id, p.major, topology.Replication{User: livepg.Replicator})
 	require.NoError(t, err)
 	for name, value := range map[string]string{"listen_addresses": "*", "shared_buffers": "8MB", "fsync": "off", "max_connections": "20"} {
 		settings[name] = value

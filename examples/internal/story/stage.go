@@ -207,7 +207,7 @@ func (s *stage) access() ([]hba.Record, error) {
 
 // settings returns postgresql.conf of a node in the present shape.
 func (s *stage) settings(id topology.NodeID) (map[string]string, error) {
-	settings, err := s.shape.Settings(id, s.cfg.Major, s.replicationFor(id))
+	settings, err := s.shape.NodeSettings(id, s.cfg.Major, s.replicationFor(id))
 	if err != nil {
 		return nil, err
 	}

@@ -229,7 +229,7 @@ func (s *Server) cluster() topology.Cluster {
 
 // Settings returns the server's settings in a cluster, made to start fast and live short.
 func (s *Server) Settings(c topology.Cluster) (map[string]string, error) {
-	settings, err := c.Settings(s.ID, s.In.Major, topology.Replication{User: Replicator})
+	settings, err := c.NodeSettings(s.ID, s.In.Major, topology.Replication{User: Replicator})
 	if err != nil {
 		return nil, err
 	}
