@@ -16,6 +16,29 @@ import (
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
+// fileName is the name of a file that a server archives. Another text is a mistake of usage.
+type fileName string
+
+// Validate is called by kong. An argument that was left out is empty.
+func (n fileName) Validate() error {
+	if n == "" {
+		return nil
+	}
+	_, err := wal.ParseFileName(string(n))
+	return err
+}
+
+// moment is the name of a file, or a position.
+type moment string
+
+// Validate is called by kong.
+func (m moment) Validate() error {
+	if _, err := wal.ParseLSN(string(m)); err == nil {
+		return nil
+	}
+	return fileName(m).Validate()
+}
+
 func plainExit(err error) int {
 	if err != nil {
 		return exitFailed
@@ -75,8 +98,8 @@ func (c *listCmd) do(ctx context.Context, a app, g *grammar) error {
 func (c *listCmd) exitCode(_ *grammar, err error) int { return plainExit(err) }
 
 type gapsCmd struct {
-	JSON bool   `name:"json" help:"As JSON."`
-	From string `placeholder:"FILE" help:"Instead, show the files that a recovery from this backup history file or segment needs, and whether each is there."`
+	JSON bool     `name:"json" help:"As JSON."`
+	From fileName `placeholder:"FILE" help:"Instead, show the files that a recovery from this backup history file or segment needs, and whether each is there."`
 }
 
 func (c *gapsCmd) do(ctx context.Context, a app, g *grammar) error {
@@ -86,7 +109,7 @@ func (c *gapsCmd) do(ctx context.Context, a app, g *grammar) error {
 			return err
 		}
 		if c.From != "" {
-			need, err := held.Need(catalog.Target{From: c.From})
+			need, err := held.Need(catalog.Target{From: string(c.From)})
 			if err != nil {
 				return err
 			}
@@ -159,21 +182,29 @@ func (c *verifyCmd) do(ctx context.Context, a app, g *grammar) error {
 func (c *verifyCmd) exitCode(_ *grammar, err error) int { return badExit(err) }
 
 type waitCmd struct {
-	For      string        `arg:"" help:"A position such as 16/B374D848, whose segment is meant, or the name of a file."`
+	For      moment        `arg:"" help:"A position such as 16/B374D848, whose segment is meant, or the name of a file."`
 	Timeline uint32        `placeholder:"N" help:"Timeline of the position. Default: any."`
 	Timeout  time.Duration `placeholder:"TIME" help:"Give up after so long. Default: never."`
 }
 
 func (c *waitCmd) do(ctx context.Context, a app, g *grammar) error {
-	if c.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
+	if c.Timeout <= 0 {
+		return c.wait(ctx, a, g)
 	}
+	limited, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	err := c.wait(limited, a, g)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s is not archived after %v", c.For, c.Timeout)
+	}
+	return err
+}
+
+func (c *waitCmd) wait(ctx context.Context, a app, g *grammar) error {
 	return a.withMarked(ctx, g, func(_ settings, archive *archiveOf) error {
-		lsn, err := wal.ParseLSN(c.For)
+		lsn, err := wal.ParseLSN(string(c.For))
 		if err != nil {
-			return archive.Wait(ctx, c.For)
+			return archive.Wait(ctx, string(c.For))
 		}
 		name, err := archive.WaitLSN(ctx, wal.Timeline(c.Timeline), lsn)
 		if err != nil {

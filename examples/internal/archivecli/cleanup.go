@@ -18,7 +18,7 @@ import (
 const sweepAge = 24 * time.Hour
 
 type cleanupCmd struct {
-	Oldest string `arg:"" optional:"" help:"The oldest file that must stay, %r. Without it backups and consumers alone decide."`
+	Oldest fileName `arg:"" optional:"" help:"The oldest file that must stay, %r. Without it backups and consumers alone decide."`
 
 	DryRun        bool   `short:"n" help:"Remove nothing; print what would go."`
 	Debug         bool   `short:"d" help:"Print each file with the reason why it stays or goes."`
@@ -46,7 +46,7 @@ func (c *cleanupCmd) do(ctx context.Context, a app, g *grammar) error {
 	}
 	return a.with(ctx, g, func(_ settings, archive *archiveOf) error {
 		if c.Consumer != "" && !c.DryRun {
-			if err := archive.Register(ctx, c.Consumer, c.Oldest); err != nil {
+			if err := archive.Register(ctx, c.Consumer, string(c.Oldest)); err != nil {
 				return err
 			}
 		}
@@ -69,7 +69,7 @@ func (c *cleanupCmd) do(ctx context.Context, a app, g *grammar) error {
 
 func (c *cleanupCmd) policy() (catalog.Policy, error) {
 	p := catalog.Policy{
-		Oldest: c.Oldest, BackupHistory: c.BackupHistory, Age: c.KeepFor, Bytes: c.KeepBytes, WALDepth: c.FullDepth, Pinned: c.Pin, MinAge: c.MinAge,
+		Oldest: string(c.Oldest), BackupHistory: c.BackupHistory, Age: c.KeepFor, Bytes: c.KeepBytes, WALDepth: c.FullDepth, Pinned: c.Pin, MinAge: c.MinAge,
 	}
 	switch {
 	case c.Extension != "":
@@ -112,7 +112,7 @@ func (c *cleanupCmd) byName(ctx context.Context, a app, g *grammar) error {
 	if err != nil {
 		return err
 	}
-	plan := catalog.PgCleanup{Oldest: c.Oldest, Extension: c.Extension, BackupHistory: c.BackupHistory}
+	plan := catalog.PgCleanup{Oldest: string(c.Oldest), Extension: c.Extension, BackupHistory: c.BackupHistory}
 	for _, p := range s.Archives {
 		if err := c.byNameIn(ctx, a, p.URL, plan); err != nil {
 			return err
@@ -180,12 +180,12 @@ func (c *consumerListCmd) do(ctx context.Context, a app, g *grammar) error {
 func (c *consumerListCmd) exitCode(_ *grammar, err error) int { return plainExit(err) }
 
 type consumerSetCmd struct {
-	Name    string `arg:"" help:"Letters, digits, '-' and '_'."`
-	Segment string `arg:"" help:"The oldest segment that it needs."`
+	Name    string   `arg:"" help:"Letters, digits, '-' and '_'."`
+	Segment fileName `arg:"" help:"The oldest segment that it needs."`
 }
 
 func (c *consumerSetCmd) do(ctx context.Context, a app, g *grammar) error {
-	return a.withMarked(ctx, g, func(_ settings, archive *archiveOf) error { return archive.Register(ctx, c.Name, c.Segment) })
+	return a.withMarked(ctx, g, func(_ settings, archive *archiveOf) error { return archive.Register(ctx, c.Name, string(c.Segment)) })
 }
 
 func (c *consumerSetCmd) exitCode(_ *grammar, err error) int { return plainExit(err) }

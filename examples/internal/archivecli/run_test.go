@@ -291,6 +291,35 @@ func TestRun_cleanup_and_list(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 }
 
+// TestRun_names_that_are_none: a mistake of the one who calls is told from an archive that failed.
+func TestRun_names_that_are_none(t *testing.T) {
+	for _, args := range [][]string{
+		{"wait", "0/"}, {"wait", "00000001000000000000000"}, {"gaps", "--from", "x"}, {"consumer", "set", "standby1", "00000002.histor"},
+		{"cleanup", "%r"}, {"cleanup", "--by-name", "00000001000000000000000g"},
+	} {
+		w := newWorld(t)
+		w.pushHistory()
+		code, _, stderr := w.run(args...)
+		require.Equal(t, exitUsage, code, "%v: %s", args, stderr)
+		require.Contains(t, stderr, "(see walarchive --help)", args)
+	}
+}
+
+func TestRun_wait_gives_up(t *testing.T) {
+	w := newWorld(t)
+	w.pushHistory()
+	code, stdout, stderr := w.run("wait", "--timeout", "50ms", "0/5000000")
+	require.Equal(t, exitFailed, code)
+	require.Empty(t, stdout)
+	require.Equal(t, "walarchive wait: 0/5000000 is not archived after 50ms\n", stderr)
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	w.ctx = ctx
+	code, _, stderr = w.run("wait", "--timeout", "1h", "0/5000000")
+	require.Equal(t, exitFailed, code)
+	require.NotContains(t, stderr, "is not archived")
+}
+
 func TestRun_help(t *testing.T) {
 	code, stdout, stderr := newWorld(t).run("--", "--help")
 	require.Zero(t, code)
