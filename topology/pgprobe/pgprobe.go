@@ -17,7 +17,7 @@ import (
 )
 
 // ErrNotMonitor says that the role may not see the details of replication.
-var ErrNotMonitor = errors.New("the role is not a member of pg_monitor, so the server hides who streams from whom: GRANT pg_monitor TO it")
+var ErrNotMonitor = topology.ErrNotMonitor
 
 // Config says how to reach the nodes.
 type Config struct {
