@@ -229,3 +229,15 @@ func TestPromotedLaw(t *testing.T) {
 		require.Len(t, back.Nodes, len(c.Nodes))
 	})
 }
+
+// Every fault says which field it is about.
+func TestValidateNamesFields(t *testing.T) {
+	c := cluster(node("A", ""), node("b", "x"), topology.Node{ID: "c", Upstream: "b"}, node("b", ""))
+	var fields []string
+	for _, err := range c.Validate().(interface{ Unwrap() []error }).Unwrap() { //nolint:errorlint // errors.Join, as documented
+		var fault *topology.Fault
+		require.ErrorAs(t, err, &fault)
+		fields = append(fields, fault.Field)
+	}
+	require.Equal(t, []string{"Nodes[0].ID", "Nodes[2].Host", "Nodes[3].ID", "Nodes[3].Host", "Nodes", "Nodes[1].Upstream"}, fields)
+}
