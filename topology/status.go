@@ -1,15 +1,21 @@
 package topology
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 // Observation is what one node said about itself at one moment. The zero values of LSNs and times mean "not known".
+//
+// A node is the first-hand witness of its own role, positions, receiver, slots and settings. What Senders say of the standbys
+// below it is second-hand: what those had told it last; and of what it receives, only the node above knows that it sent it.
 type Observation struct {
-	Node NodeID    `json:"node"`
-	At   time.Time `json:"at"` // when the answer was complete, or the attempt given up
+	Node  NodeID    `json:"node"`
+	Asked time.Time `json:"asked,omitzero"` // when the first question went out, by the observer's clock; connecting is before that
+	At    time.Time `json:"at"`             // when the answer was complete, or the attempt given up; what follows was so between Asked and At
 
 	// Err is why the node could not be observed; then nothing below counts. It says nothing about whether the server runs.
 	Err error `json:"-"`
@@ -24,6 +30,10 @@ type Observation struct {
 	// standby (pg_last_wal_receive_lsn, or replayed where that is further or nothing was streamed).
 	Position wal.LSN `json:"position,omitzero"`
 
+	// Flushed is what the node has on disk for certain: pg_current_wal_flush_lsn of a primary, pg_last_wal_receive_lsn of a standby,
+	// which is zero if nothing was streamed since it started.
+	Flushed wal.LSN `json:"flushed,omitzero"`
+
 	Replayed   wal.LSN   `json:"replayed,omitzero"`    // standby: pg_last_wal_replay_lsn
 	ReplayedAt time.Time `json:"replayed_at,omitzero"` // standby: commit time of the last replayed transaction; zero before the first
 
@@ -32,7 +42,8 @@ type Observation struct {
 	Replaying string `json:"replaying,omitzero"`
 
 	// ReplayDelay is how long ago, by the server's clock, the last transaction was committed that it has replayed; zero when it
-	// has replayed everything that it received. On a standby of an idle primary it means nothing unless the node has more to replay.
+	// has replayed everything that was streamed to it, so that an idle primary makes no delay. A node that replays from an archive
+	// cannot know whether there is more: there it grows while the primary is idle.
 	ReplayDelay time.Duration `json:"replay_delay_ns,omitzero"`
 
 	StartedAt  time.Time `json:"started_at,omitzero"`  // pg_postmaster_start_time
@@ -48,20 +59,22 @@ type Observation struct {
 	Blocked  Blocked      `json:"blocked,omitzero"`  // commits that wait for a synchronous standby
 	Control  ControlFacts `json:"control,omitzero"`
 
-	// Parameters are the settings in effect that the package knows the meaning of (see [WatchedParameters]), by name.
+	// Parameters are the settings in effect that the package knows the meaning of (see [WatchedParameters]), by name, as far as the
+	// major has them; and, without its value, every other one that waits for a restart.
 	Parameters map[string]Parameter `json:"parameters,omitzero"`
 
-	// Refused are lines of the configuration files that a reload or restart would refuse (pg_file_settings and pg_hba_file_rules
-	// with an error). Only superusers and those with EXECUTE on the functions behind these views see them; RefusedKnown says whether
-	// the role does.
+	// Refused are lines of the configuration files that a reload or restart would refuse (pg_file_settings, pg_hba_file_rules and
+	// pg_ident_file_mappings with an error, as far as the major has them). A change that only waits for a restart is none. Only
+	// superusers and those with EXECUTE on the functions behind these views see them; RefusedKnown says whether the role does.
 	Refused      []RefusedLine `json:"refused,omitzero"`
 	RefusedKnown bool          `json:"refused_known,omitzero"`
 
-	// Collation is the version of the C library's collations that the server runs with (13+, pg_collation_actual_version of
-	// "en_US" or the like; empty if there is none): indexes over text are only good where it is the same.
+	// Collation is the version of the C library's collations that the server runs with (13+, pg_collation_actual_version of the first
+	// one that has a version; empty if none has): indexes over text are only good where it is the same.
 	Collation string `json:"collation,omitzero"`
 
-	// History is that of the node's timeline, if the observer could get it; empty on timeline 1, or when not known.
+	// History is that of the node's timeline, read from its pg_wal by roles that may do so: superusers, and from 11 on those with
+	// EXECUTE on pg_read_binary_file(text, bigint, bigint, boolean). Zero on timeline 1, or when not known.
 	History wal.History `json:"-"`
 }
 
@@ -96,6 +109,8 @@ type Receiver struct {
 	Slot      string       `json:"slot,omitzero"`       // slot_name
 	Timeline  wal.Timeline `json:"timeline,omitzero"`   // received_tli
 	HeardAt   time.Time    `json:"heard_at,omitzero"`   // last_msg_receipt_time, by the standby's clock
+	Written   wal.LSN      `json:"written,omitzero"`    // written_lsn (13+), as of before the node's Position was read
+	Flushed   wal.LSN      `json:"flushed,omitzero"`    // flushed_lsn (13+), received_lsn before
 	LatestEnd wal.LSN      `json:"latest_end,omitzero"` // latest_end_lsn: where the upstream said last that its WAL ends
 }
 
@@ -131,10 +146,10 @@ type Archiver struct {
 // Failing reports whether the last attempt failed.
 func (a Archiver) Failing() bool { return a.FailedAt.After(a.ArchivedAt) }
 
-// Blocked are commits that wait for a synchronous standby (wait_event SyncRep).
+// Blocked are commits that wait for a synchronous standby (wait_event SyncRep, which servers have since 10).
 type Blocked struct {
 	Commits int           `json:"commits,omitzero"`
-	Longest time.Duration `json:"longest_ns,omitzero"` // since the oldest of them began to wait; its state_change
+	Longest time.Duration `json:"longest_ns,omitzero"` // since the statement began that the oldest of them ends (state_change), so at least as long as the wait
 }
 
 // ControlFacts is what the server's SQL functions say of pg_control (pg_control_system, _checkpoint, _recovery, _init).
@@ -153,9 +168,27 @@ type ControlFacts struct {
 	Checksums          bool         `json:"checksums,omitzero"`
 }
 
+// WatchedParameters returns the names of the parameters that are observed on every node: what decides whether a standby can follow
+// a primary, what replication and archiving do, and what [Cluster] sets. The order is that of the names.
+func WatchedParameters() []string { return slices.Clone(watched) }
+
+var watched = strings.Fields(`
+	archive_cleanup_command archive_command archive_library archive_mode archive_timeout
+	block_size cluster_name config_file data_checksums data_directory default_transaction_read_only
+	fsync full_page_writes hba_file hot_standby hot_standby_feedback idle_replication_slot_timeout
+	lc_collate listen_addresses max_connections max_locks_per_transaction max_prepared_transactions
+	max_replication_slots max_slot_wal_keep_size max_standby_archive_delay max_standby_streaming_delay max_wal_senders
+	max_wal_size max_worker_processes password_encryption port primary_conninfo primary_slot_name promote_trigger_file
+	recovery_end_command recovery_min_apply_delay recovery_target recovery_target_action recovery_target_inclusive
+	recovery_target_lsn recovery_target_name recovery_target_time recovery_target_timeline recovery_target_xid
+	restore_command server_encoding ssl sync_replication_slots synchronized_standby_slots
+	synchronous_commit synchronous_standby_names track_commit_timestamp wal_block_size wal_compression
+	wal_keep_segments wal_keep_size wal_level wal_log_hints wal_receiver_create_temp_slot
+	wal_receiver_status_interval wal_receiver_timeout wal_retrieve_retry_interval wal_segment_size wal_sender_timeout`)
+
 // Parameter is a row of pg_settings.
 type Parameter struct {
-	Value   string `json:"value,omitzero"`  // as SHOW has it, with its unit
+	Value   string `json:"value,omitzero"`  // as SHOW has it, with its unit; of a connection string, what is no secret
 	Source  string `json:"source,omitzero"` // default, configuration file, command line …
 	File    string `json:"file,omitzero"`   // of a configuration file; only superusers and pg_read_all_settings see it
 	Line    int    `json:"line,omitzero"`
