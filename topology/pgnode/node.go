@@ -19,57 +19,19 @@ import (
 	"github.com/understudy-ha/understudy/topology/host"
 )
 
-// Config describes a server.
-type Config struct {
-	// Host is the machine. Required.
-	Host host.Host
-
-	// BinDir holds pg_ctl, postgres and the other binaries of the server's major. Required, absolute.
-	BinDir string
-
-	// DataDir is the data directory, with postgresql.conf in it. Its parent must be writable, because clones and directories
-	// set aside lie beside it. If it is a symbolic link, that is what is set aside, and a clone takes its place in the parent.
-	// Required, absolute.
-	DataDir string
-
-	// LogFile receives the server's output. Empty means DataDir + ".log". Absolute.
-	LogFile string
-
-	// Timeout bounds starting, stopping and promoting. Zero means one minute, pg_ctl's own default.
-	Timeout time.Duration
-}
-
 // Node is one server.
 type Node struct {
-	cfg Config
-}
-
-// New checks the configuration; it touches nothing.
-func New(cfg Config) (*Node, error) {
-	switch {
-	case cfg.Host == nil:
-		return nil, errors.New("Host is missing")
-	case !path.IsAbs(cfg.BinDir):
-		return nil, fmt.Errorf("BinDir %q is not an absolute path", cfg.BinDir)
-	case !path.IsAbs(cfg.DataDir) || path.Clean(cfg.DataDir) == "/":
-		return nil, fmt.Errorf("DataDir %q is not the absolute path of a directory of its own", cfg.DataDir)
-	case cfg.LogFile != "" && !path.IsAbs(cfg.LogFile):
-		return nil, fmt.Errorf("LogFile %q is not an absolute path", cfg.LogFile)
-	}
-	cfg.DataDir = path.Clean(cfg.DataDir) // names beside it are made by appending to it
-	if cfg.LogFile == "" {
-		cfg.LogFile = cfg.DataDir + ".log"
-	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = time.Minute
-	}
-	return &Node{cfg: cfg}, nil
+	cfg    Config
+	driver driver
 }
 
 // DataDir returns the data directory.
 func (n *Node) DataDir() string { return n.cfg.DataDir }
 
-// LogFile returns the file that receives the server's output.
+// ConfigFile returns the main configuration file.
+func (n *Node) ConfigFile() string { return n.cfg.ConfigFile }
+
+// LogFile returns the file that receives the server's output; empty for the journal.
 func (n *Node) LogFile() string { return n.cfg.LogFile }
 
 // run runs one of PostgreSQL's binaries. C locale: its messages go into errors.
@@ -110,6 +72,7 @@ type InitConfig struct {
 	Superuser string // name of the first role; required
 	Password  string // its password, one line; sent through a file that only the server's user can read and that is removed again
 	NoSums    bool   // leave out data checksums, which pg_rewind otherwise can rely on
+	Port      int    // of a new Debian cluster; zero means the next one that is free there
 }
 
 func (cfg InitConfig) check() error {
@@ -128,12 +91,12 @@ func (cfg InitConfig) check() error {
 
 // Init creates the data directory with initdb: UTF-8, C locale, data checksums, and SCRAM for every connection. It refuses a
 // directory that holds anything; an empty one is used. If it fails, initdb removes what it made; after a crash half of
-// it may be left.
+// it may be left. Of a Debian cluster it creates the configuration as well, by pg_createcluster; one that exists is an error.
 func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	args := []string{"-D", n.cfg.DataDir, "-U", cfg.Superuser, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256"}
+	args := []string{"-U", cfg.Superuser, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256"}
 	sums, err := n.checksums(ctx, cfg.NoSums)
 	if err != nil {
 		return err
@@ -142,8 +105,7 @@ func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
 	if err := n.writeSecret(ctx, secret, cfg.Password); err != nil {
 		return fmt.Errorf("hand the password to initdb: %w", err)
 	}
-	_, err = n.run(ctx, "initdb", append(append(args, "--pwfile="+secret), sums...)...)
-	err = withoutStatement(err)
+	err = withoutStatement(n.initdb(ctx, cfg, append(append(args, "--pwfile="+secret), sums...)))
 	// The password must not stay, even if the caller's time is over.
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -154,6 +116,14 @@ func (n *Node) Init(ctx context.Context, cfg InitConfig) error {
 		return fmt.Errorf("initdb %s: %w", n.cfg.DataDir, err)
 	}
 	return nil
+}
+
+func (n *Node) initdb(ctx context.Context, cfg InitConfig, args []string) error {
+	if n.cfg.Manager == Debian {
+		return n.createCluster(ctx, cfg, args)
+	}
+	_, err := n.run(ctx, "initdb", append([]string{"-D", n.cfg.DataDir}, args...)...)
+	return err
 }
 
 // withoutStatement removes from an error of initdb the statement that failed, because that may be the one with the password.

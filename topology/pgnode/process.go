@@ -1,6 +1,7 @@
 package pgnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,122 +16,96 @@ import (
 	"github.com/understudy-ha/understudy/topology/host"
 )
 
-// StopMode is how pg_ctl stops a server.
+// StopMode is how a server is stopped.
 type StopMode string
 
-// The modes. Fast disconnects clients, writes a checkpoint and waits for standbys to receive it; Immediate leaves the server
-// to crash recovery at its next start.
+// The modes. Smart lets sessions end by themselves, accepts no new ones, and becomes Fast when Config.Timeout is over. Fast
+// disconnects clients, writes a checkpoint and waits for standbys to receive it; Immediate leaves the server to crash recovery at
+// its next start.
 const (
+	StopSmart     StopMode = "smart"
 	StopFast      StopMode = "fast"
 	StopImmediate StopMode = "immediate"
 )
 
-// StartError says that the server did not come up in time, with what it said itself. It may still be coming up, if only the
-// time was too short or the context ended: [Node.Processes] tells.
-type StartError struct {
-	DataDir string
-	Log     []string // the last lines it wrote to its log since, newest last; none if it did not get that far
-	Err     error
-}
-
-func (e *StartError) Error() string {
-	if len(e.Log) == 0 {
-		return fmt.Sprintf("start server in %s: %v; it wrote nothing to its log", e.DataDir, e.Err)
-	}
-	return fmt.Sprintf("start server in %s: %v; its log ends:\n\t%s", e.DataDir, e.Err, strings.Join(e.Log, "\n\t"))
-}
-
-func (e *StartError) Unwrap() error { return e.Err }
-
-// ErrHalfRewound says that [Node.Rewind] was interrupted or failed, so that the data may be a mixture of two servers and must
-// not be used. Set it aside and clone.
-var ErrHalfRewound = errors.New("a rewind was not finished, so its data may be a mixture of two servers: set it aside and clone")
-
-// Start starts the server and waits until it accepts connections (a standby: read-only ones). A failure is a [*StartError].
-// Starting a server that runs is an error too. After a crash the server refuses to start while another process has the number
-// in its postmaster.pid; [Node.Fence] removes that file, once no process of the server is left.
-func (n *Node) Start(ctx context.Context) error {
-	before := n.logSize(ctx)
-	_, err := n.ctl(ctx, "start", "-w", "-l", n.cfg.LogFile)
-	if err == nil {
-		return nil
-	}
-	failure := &StartError{DataDir: n.cfg.DataDir, Log: n.logSince(ctx, before, 8), Err: err}
-	if there, thereErr := n.Exists(ctx); thereErr == nil && !there {
-		if half, halfErr := n.cfg.Host.Exists(ctx, n.rewinding()); halfErr == nil && half {
-			failure.Err = errors.Join(ErrHalfRewound, err)
-		}
-	}
-	return failure
-}
-
-// Stop stops the server and waits until none of its processes is left. A server that does not run is no error. Processes that
-// have outlived their postmaster are: nobody is left to tell them; see [Node.Fence].
+// Stop stops the server and waits until none of its processes is left, and nothing is about to start it again. A server that does
+// not run is no error. Processes that have outlived their postmaster are: nobody is left to tell them; see [Node.Fence].
 func (n *Node) Stop(ctx context.Context, mode StopMode) error {
+	if mode == StopSmart {
+		err := n.stop(ctx, mode)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		mode = StopFast
+	}
+	return n.stop(ctx, mode)
+}
+
+func (n *Node) stop(ctx context.Context, mode StopMode) error {
 	pids, err := n.Processes(ctx)
-	if err == nil && len(pids) == 0 {
-		return nil
-	}
-	if err == nil {
-		err = n.checkPostmaster(ctx, pids)
-	}
-	if err == nil {
-		_, err = n.ctl(ctx, "stop", "-w", "-m", string(mode))
-	}
-	if err == nil {
-		return n.waitGone(ctx)
-	}
-	var doubt *DoubtError
-	if !errors.As(err, &doubt) {
-		if pids, listErr := n.Processes(ctx); listErr == nil && len(pids) == 0 {
-			return nil // it ended by itself meanwhile
+	if err == nil && len(pids) > 0 {
+		if err = n.checkPostmaster(ctx, pids); err == nil {
+			err = n.driver.stop(ctx, mode)
+		}
+		var doubt *DoubtError
+		if err != nil && !errors.As(err, &doubt) {
+			if pids, listErr := n.Processes(ctx); listErr == nil && len(pids) == 0 {
+				err = nil // it ended by itself meanwhile
+			}
 		}
 	}
-	return fmt.Errorf("stop server in %s: %w", n.cfg.DataDir, err)
+	if err == nil {
+		err = n.waitGone(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("stop server in %s: %w", n.cfg.DataDir, err)
+	}
+	return nil
 }
 
 // waitGone waits for the end of the last process, which comes a moment after the removal of postmaster.pid that pg_ctl waits
-// for.
+// for, and until nothing starts the server again by itself.
 func (n *Node) waitGone(ctx context.Context) error {
 	deadline := time.Now().Add(n.cfg.Timeout)
-	for {
+	for released := false; ; {
 		pids, err := n.Processes(ctx)
+		var why string
 		if err == nil && len(pids) == 0 {
+			why, err = n.driver.released(ctx)
+		}
+		switch {
+		case err != nil:
+			return err
+		case len(pids) == 0 && why == "":
 			return nil
+		case why != "" && !released:
+			released = true
+			if err := n.driver.release(ctx); err != nil {
+				return err
+			}
+		case time.Now().After(deadline) && why != "":
+			return fmt.Errorf("something may start it again: %s", why)
+		case time.Now().After(deadline):
+			return fmt.Errorf("processes %v are still there after %v", pids, n.cfg.Timeout)
 		}
-		if err == nil && time.Now().After(deadline) {
-			err = fmt.Errorf("processes %v are still there after %v", pids, n.cfg.Timeout)
-		}
-		if err == nil {
-			err = pause(ctx, 10*time.Millisecond)
-		}
-		if err != nil {
-			return fmt.Errorf("stop server in %s: %w", n.cfg.DataDir, err)
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
 
 // Promote ends recovery and waits until the server accepts writes. It returns an error for a server that is not a standby.
 // After any other error the promotion may have taken place, or may still: observe the server. The caller must know that no other
-// primary is left.
+// primary is left. Package recovery/promote does more for who has a connection to the server.
 func (n *Node) Promote(ctx context.Context) error {
-	if err := n.ask(ctx, "promote", "-w"); err != nil {
+	if err := n.ask(ctx, n.driver.promote); err != nil {
 		return fmt.Errorf("promote server in %s: %w", n.cfg.DataDir, err)
 	}
 	return nil
 }
 
-// Reload makes the running server read its configuration files again. The server may still refuse what it reads: whether a
-// setting is in effect is for the caller to observe.
-func (n *Node) Reload(ctx context.Context) error {
-	if err := n.ask(ctx, "reload"); err != nil {
-		return fmt.Errorf("reload server in %s: %w", n.cfg.DataDir, err)
-	}
-	return nil
-}
-
-// ask runs pg_ctl for a server that must be running.
-func (n *Node) ask(ctx context.Context, verb string, args ...string) error {
+// ask tells something to a server that must be running.
+func (n *Node) ask(ctx context.Context, what func(context.Context) error) error {
 	pids, err := n.Processes(ctx)
 	if err != nil {
 		return err
@@ -138,8 +113,7 @@ func (n *Node) ask(ctx context.Context, verb string, args ...string) error {
 	if err := n.checkPostmaster(ctx, pids); err != nil {
 		return err
 	}
-	_, err = n.ctl(ctx, verb, args...)
-	return err
+	return what(ctx)
 }
 
 // checkPostmaster makes sure that the number in postmaster.pid is one of the server's own processes. pg_ctl does not: it
@@ -164,12 +138,6 @@ func (n *Node) checkPostmaster(ctx context.Context, pids []int) error {
 }
 
 func (n *Node) pidFile() string { return path.Join(n.cfg.DataDir, "postmaster.pid") }
-
-// ctl runs pg_ctl for the data directory.
-func (n *Node) ctl(ctx context.Context, verb string, args ...string) (host.Result, error) {
-	seconds := strconv.Itoa(int((n.cfg.Timeout + time.Second - 1) / time.Second))
-	return n.run(ctx, "pg_ctl", append([]string{verb, "-s", "-D", n.cfg.DataDir, "-t", seconds}, args...)...)
-}
 
 // Processes returns the pids of the server's processes on its machine; none means that it certainly does not run. Whatever
 // leaves room for doubt is an error that matches [*DoubtError], beside the pids that are known. Zombies do not count.
@@ -269,28 +237,38 @@ func (n *Node) signal(ctx context.Context, name string, pids []int) error {
 }
 
 // Fence makes sure that the server accepts no write any more: it kills what is left of it and returns nil only after
-// seeing that no process is left. What keeps it from being certain is an error that matches [*DoubtError]. Then it removes
+// seeing that no process is left, and that nothing is about to start it again: a unit of systemd is stopped, the user's own stop command is
+// called. What keeps it from being certain is an error; a doubt about processes matches [*DoubtError]. Then it removes
 // postmaster.pid, which a killed server leaves behind: should its number belong to another process by then, or to a zombie that
 // nobody reaps, the server would refuse to start.
 //
 // It speaks of this machine, or this container, as [host.Host] sees it: processes in another container that share the data
-// directory cannot be seen from here. Whether something starts the server again is the caller's business (a service manager must
-// be told to leave it stopped).
+// directory cannot be seen from here. What people or a boot do later is another matter: see [Node.Retire].
 func (n *Node) Fence(ctx context.Context) error {
+	if pids, _, err := n.look(ctx, n.cfg.DataDir); err == nil {
+		_ = n.killAll(ctx, pids) // before anything else that may take its time
+	}
+	unreleased := n.release(ctx)
 	deadline := time.Now().Add(n.cfg.Timeout)
 	for {
 		pids, err := n.Processes(ctx)
+		killed := n.killAll(ctx, pids)
+		why := ""
 		if err == nil && len(pids) == 0 {
-			return n.removePidFile(ctx)
+			why, err = n.driver.released(ctx)
+			if err == nil && why == "" && unreleased == nil {
+				return n.removePidFile(ctx)
+			}
 		}
-		_ = n.signal(ctx, "STOP", pids) // so that none can react to the death of another
-		killed := n.signal(ctx, "KILL", pids)
 		switch {
 		case err != nil:
-			return fmt.Errorf("fence: %w", err)
+			return fmt.Errorf("fence: %w", errors.Join(err, unreleased))
+		case len(pids) == 0 && unreleased != nil, time.Now().After(deadline) && why != "":
+			return fmt.Errorf("fence: no process of the server in %s is left, but something may start it again: %s: %w",
+				n.cfg.DataDir, why, cmp.Or(unreleased, error(context.DeadlineExceeded)))
 		case time.Now().After(deadline):
 			return fmt.Errorf("fence: processes %v of the server in %s did not end within %v of SIGKILL: %w",
-				pids, n.cfg.DataDir, n.cfg.Timeout, errors.Join(killed, context.DeadlineExceeded))
+				pids, n.cfg.DataDir, n.cfg.Timeout, errors.Join(killed, unreleased, context.DeadlineExceeded))
 		case killed != nil:
 			return fmt.Errorf("fence: %w", killed)
 		}
@@ -298,6 +276,21 @@ func (n *Node) Fence(ctx context.Context) error {
 			return fmt.Errorf("fence: %w", err)
 		}
 	}
+}
+
+// killAll stops processes, so that none can react to the death of another, and kills them.
+func (n *Node) killAll(ctx context.Context, pids []int) error {
+	_ = n.signal(ctx, "STOP", pids) // whether all are dead is what counts
+	return n.signal(ctx, "KILL", pids)
+}
+
+// releaseTime bounds how long a fence waits for the word of what may start the server again.
+const releaseTime = 10 * time.Second
+
+func (n *Node) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
+	defer cancel()
+	return n.driver.release(ctx)
 }
 
 // removePidFile removes postmaster.pid of a server that certainly does not run.
@@ -319,32 +312,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// logSize returns the size of the server's log, 0 if there is none that can be read.
-func (n *Node) logSize(ctx context.Context) int64 {
-	r, err := n.cfg.Host.Run(ctx, host.Cmd{Path: "sh", Args: []string{"-c", `wc -c <"$1"`, "sh", n.cfg.LogFile}})
-	if err != nil {
-		return 0
-	}
-	size, _ := strconv.ParseInt(strings.TrimSpace(string(r.Stdout)), 10, 64)
-	return size
-}
-
-// logSince returns the last lines of the server's log after a size that it had, or why they cannot be read.
-func (n *Node) logSince(ctx context.Context, size int64, lines int) []string {
-	// The caller's time may be over, and it wants to know why all the more.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	r, err := n.cfg.Host.Run(ctx, host.Cmd{Path: "sh", Args: []string{
-		"-c", `tail -c "+$1" -- "$2" | tail -n "$3"`, "sh", strconv.FormatInt(size+1, 10), n.cfg.LogFile, strconv.Itoa(lines),
-	}})
-	if err != nil {
-		return []string{fmt.Sprintf("(%s cannot be read: %v)", path.Base(n.cfg.LogFile), err)}
-	}
-	text := strings.TrimRight(strings.ToValidUTF8(string(r.Stdout), "\uFFFD"), "\n")
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, "\n")
 }
