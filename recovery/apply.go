@@ -8,8 +8,8 @@ import (
 // Apply gives the server the role and settings of cfg, from its next start on; a standby that runs takes a new upstream up at a
 // reload (from 13) or restart. Apply neither starts, reloads nor stops anything.
 //
-// It looks first and refuses before it has written anything: on a [Disk] with a [*DataDirError] if a file to be written is a symbolic link,
-// or of an owner that this process could not give it back to; with a [*ConflictError] if a line of the configuration would
+// It looks first and refuses before it has written anything: where the Files are a [Checker], if a file to be written is a symbolic link
+// or of an owner that could not get it back (on a [Disk], that is a [*DataDirError]); with a [*ConflictError] if a line of the configuration would
 // defeat cfg, with a [*DataDirError] if a file would make the server something else (see "Left-overs" in the package's
 // overview), and with the reader's or a [*pgconf.SyntaxError] if it cannot know. What it is about to write, it has [Read] judge: that
 // must say what cfg says.
@@ -47,10 +47,13 @@ func apply(ctx context.Context, files Files, server Server, cfg Config, takeOver
 
 // carryOut does the steps in order, up to the first one that fails. What can be seen to fail is looked for before the first one.
 func carryOut(ctx context.Context, files Files, todo []step) error {
-	if d, ok := files.(Disk); ok {
+	if c, ok := files.(Checker); ok {
 		for _, s := range todo {
-			if msg := d.refuses(s); msg != "" {
-				return &DataDirError{s.path, msg}
+			if s.gone {
+				continue
+			}
+			if err := c.CheckWrite(ctx, s.path); err != nil {
+				return err
 			}
 		}
 	}

@@ -31,6 +31,12 @@ type Lister interface {
 	ReadDir(ctx context.Context, path string) ([]string, error)
 }
 
+// Checker is what Files may be as well: then all files are looked at before the first one is written.
+type Checker interface {
+	// CheckWrite returns an error if WriteFile would refuse the file, as far as that can be seen before.
+	CheckWrite(ctx context.Context, path string) error
+}
+
 // Server says where a server's files lie.
 type Server struct {
 	// DataDir is the absolute path of the data directory.
@@ -59,7 +65,7 @@ func (s Server) main() string {
 	return s.path("postgresql.conf")
 }
 
-// Disk is the [Files] and [Lister] of this machine. A new file belongs to the owner of the folder it is in, if this process may
+// Disk is the [Files], [Lister] and [Checker] of this machine. A new file belongs to the owner of the folder it is in, if this process may
 // give files away.
 type Disk struct{}
 
@@ -84,19 +90,21 @@ func (Disk) WriteFile(_ context.Context, name string, data []byte, perm fs.FileM
 	return nil
 }
 
-// refuses says why a step would fail, as far as that can be seen before.
-func (Disk) refuses(s step) string {
-	info, err := os.Lstat(s.path)
+// CheckWrite implements [Checker]; what it refuses is a [*DataDirError].
+func (Disk) CheckWrite(_ context.Context, name string) error {
+	info, err := os.Lstat(name)
 	switch {
-	case err != nil || s.gone:
-		return ""
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
 	case info.Mode()&fs.ModeSymlink != 0:
-		return "it is a symbolic link, through which nothing is written: put the file in its place or, if it is the main configuration file, " +
-			"name as ConfigFile what it leads to"
+		return &DataDirError{name, "it is a symbolic link, through which nothing is written: put the file in its place or, if it is " +
+			"the main configuration file, name as ConfigFile what it leads to"}
 	case !mayOwn(info):
-		return "it belongs to another user, so it could not be replaced: run this as its owner or as root"
+		return &DataDirError{name, "it belongs to another user, so it could not be replaced: run this as its owner or as root"}
 	}
-	return ""
+	return nil
 }
 
 // Remove implements [Files].

@@ -27,7 +27,8 @@
 // WriteFile replaces a file so that a reader, or a crash, meets the old content or the new and nothing in between: temporary
 // file in the same directory, fsync, rename, fsync of the directory. Rename never replaces anything and never copies. File
 // errors are [fs.PathError] values, so errors.Is with [fs.ErrNotExist], [fs.ErrPermission] or [fs.ErrExist] works on every
-// kind of host.
+// kind of host. A host is what package recovery takes as its Files, with include_dir followed and a look at all files before the
+// first one is written.
 //
 // # What it does not promise
 //

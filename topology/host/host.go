@@ -30,6 +30,15 @@ type Host interface {
 	// After an error the file has its old content or the new, never a part.
 	WriteFile(ctx context.Context, path string, data []byte, perm fs.FileMode) error
 
+	// CheckWrite looks whether WriteFile would refuse: it returns an error if path is a symbolic link, a directory, a device,
+	// somebody else's file, or in a directory that one may not write to. It changes nothing, so who is about to write several
+	// files asks for all of them first. Nil is no promise: the disk may be full.
+	CheckWrite(ctx context.Context, path string) error
+
+	// ReadDir returns the names in a directory in order, but for those of directories in it, be they reached through a
+	// symbolic link or not. A link that leads nowhere counts.
+	ReadDir(ctx context.Context, path string) ([]string, error)
+
 	// Rename moves a file or directory within one file system and makes that durable. It never replaces: if newPath
 	// exists, the error matches fs.ErrExist and nothing has changed. It never copies: across file systems it fails.
 	Rename(ctx context.Context, oldPath, newPath string) error

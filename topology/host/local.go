@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -176,6 +177,68 @@ func (l *Local) WriteFile(ctx context.Context, path string, data []byte, perm fs
 		return pathError("write", path, context.Cause(ctx))
 	}
 	return atomicfile.Write(path, data, perm)
+}
+
+// CheckWrite implements [Host].
+func (l *Local) CheckWrite(ctx context.Context, path string) error {
+	if l.account != nil {
+		return l.files.CheckWrite(ctx, path)
+	}
+	if ctx.Err() != nil {
+		return pathError("write", path, context.Cause(ctx))
+	}
+	const writeAndSearch = 2 | 1
+	if err := syscall.Access(filepath.Dir(filepath.Clean(path)), writeAndSearch); err != nil {
+		return pathError("write", path, fmt.Errorf("its directory: %w", err))
+	}
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if why := unwritable(info); why != 0 {
+		return pathError("write", path, why)
+	}
+	return nil
+}
+
+// unwritable says why a file cannot be replaced by one with the same owner, or 0.
+func unwritable(info fs.FileInfo) syscall.Errno {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return syscall.ELOOP
+	case info.IsDir():
+		return syscall.EISDIR
+	case !info.Mode().IsRegular():
+		return syscall.EINVAL
+	case ok && os.Geteuid() != 0 && int(owner.Uid) != os.Geteuid():
+		return syscall.EPERM
+	}
+	return 0
+}
+
+// ReadDir implements [Host].
+func (l *Local) ReadDir(ctx context.Context, path string) ([]string, error) {
+	if l.account != nil {
+		return l.files.ReadDir(ctx, path)
+	}
+	if ctx.Err() != nil {
+		return nil, pathError("list", path, context.Cause(ctx))
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err != nil || !info.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 // Rename implements [Host].

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -39,13 +40,45 @@ func (s shellFiles) ReadFile(ctx context.Context, file string) ([]byte, error) {
 	return s.sh(ctx, "read", file, `exec cat -- "$1"`, nil, file)
 }
 
-// writeScript checks the size before it renames: if the connection breaks, cat sees the end of its input too early.
-const writeScript = `set -eu
-dir=$1 name=$2 mode=$3 size=$4
+// checkScript says why file, of which dir is the directory, cannot be replaced.
+const checkScript = `set -eu
+dir=$1 name=$2
 file=$dir/$name
-if [ -L "$file" ]; then echo "$file: Too many levels of symbolic links" >&2; exit 1; fi
-if [ -d "$file" ]; then echo "$file: Is a directory" >&2; exit 1; fi
-if [ -e "$file" ] && [ ! -f "$file" ]; then echo "$file: Invalid argument" >&2; exit 1; fi
+no() { printf '%s\n' "$1" >&2; exit 1; }
+[ -L "$file" ] && no "$file: Too many levels of symbolic links"
+[ -d "$file" ] && no "$file: Is a directory"
+[ -e "$file" ] && [ ! -f "$file" ] && no "$file: Invalid argument"
+`
+
+// checkWriteScript says, after checkScript, what mktemp and chown would say.
+const checkWriteScript = checkScript + `
+stat -L -- "$dir" >/dev/null
+[ -w "$dir" ] && [ -x "$dir" ] || no "$dir: Permission denied"
+[ ! -e "$file" ] || [ -O "$file" ] || [ "$(id -u)" = 0 ] || no "$file: Operation not permitted"
+`
+
+func (s shellFiles) CheckWrite(ctx context.Context, file string) error {
+	dir, name := path.Split(path.Clean(file))
+	_, err := s.sh(ctx, "write", file, checkWriteScript, nil, path.Clean(dir), name)
+	return err
+}
+
+// readDirScript follows links, so that one to a directory is left out. The slash makes find refuse what is no directory.
+const readDirScript = `exec find "$1/" -mindepth 1 -maxdepth 1 ! -xtype d -printf '%f\0'`
+
+func (s shellFiles) ReadDir(ctx context.Context, dir string) ([]string, error) {
+	out, err := s.sh(ctx, "list", dir, readDirScript, nil, path.Clean(dir))
+	if err != nil {
+		return nil, err
+	}
+	names := strings.Split(string(out), "\x00")
+	names = names[:len(names)-1]
+	slices.Sort(names)
+	return names, nil
+}
+
+// writeScript checks the size before it renames: if the connection breaks, cat sees the end of its input too early.
+const writeScript = checkScript + `mode=$3 size=$4
 tmp=$(mktemp -- "$dir/.$name.tmp-XXXXXXXXXXXXXXXX")
 trap 'rm -f -- "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM

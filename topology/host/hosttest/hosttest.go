@@ -4,7 +4,7 @@
 //		hosttest.Run(t, func(t *testing.T) (host.Host, string) { return newSSH(t), "/tmp/…" })
 //	}
 //
-// The machine needs sh, the core utilities and /proc.
+// The machine needs sh, the core utilities, find, ps, awk, sed and /proc.
 package hosttest
 
 import (
@@ -43,7 +43,9 @@ func Run(t *testing.T, newHost func(t *testing.T) (h host.Host, dir string)) {
 		{"files/read_what_was_written", testRoundTrip},
 		{"files/write_keeps_mode", testKeepsMode},
 		{"files/write_refuses_what_is_no_file", testWriteRefuses},
+		{"files/check_write", testCheckWrite},
 		{"files/missing_and_forbidden", testFileErrors},
+		{"files/read_dir", testReadDir},
 		{"files/rename", testRename},
 		{"files/mkdir_remove_exists", testMkdirRemove},
 		{"files/context_over", testFilesContext},
@@ -357,6 +359,63 @@ func testWriteRefuses(t *testing.T, m *machine) {
 	m.equal("left", m.sh(`cd "$1" && ls -A`, m.dir), "dir\nlink\npipe\ntarget\n")
 }
 
+// testCheckWrite has CheckWrite foresee what WriteFile does.
+func testCheckWrite(t *testing.T, m *machine) {
+	ctx := t.Context()
+	m.must(m.WriteFile(ctx, m.file("plain"), []byte("kept"), 0o600))
+	m.sh(`cd "$1" && ln -s plain link && ln -s nowhere dangling && mkfifo pipe && mkdir dir && mkdir closed && chmod 555 closed && ln -s dir way`, m.dir)
+	refused := map[string]error{
+		"link": syscall.ELOOP, "dangling": syscall.ELOOP, "pipe": syscall.EINVAL, "dir": syscall.EISDIR,
+		"missing/x": fs.ErrNotExist, "plain/x": nil, "closed/x": fs.ErrPermission,
+	}
+	if m.sh(`id -u`) == "0\n" {
+		delete(refused, "closed/x") // root may do everything
+	} else {
+		m.matches("somebody else's", m.CheckWrite(ctx, "/etc/passwd"), fs.ErrPermission)
+	}
+	for name, want := range refused {
+		err := m.CheckWrite(ctx, m.file(name))
+		if err == nil || want != nil && !errors.Is(err, want) {
+			t.Errorf("%s: got error %v, want %v", name, err, want)
+		}
+		if m.WriteFile(ctx, m.file(name), nil, 0o600) == nil {
+			t.Errorf("%s: written all the same", name)
+		}
+	}
+	for _, name := range []string{"plain", "new", "dir/new", "way/new", "-n"} {
+		m.must(m.CheckWrite(ctx, m.file(name)))
+	}
+	m.equal("left", m.sh(`cd "$1" && ls -A . dir && cat plain`, m.dir),
+		".:\nclosed\ndangling\ndir\nlink\npipe\nplain\nway\n\ndir:\nkept")
+}
+
+func testReadDir(t *testing.T, m *machine) {
+	ctx := t.Context()
+	conf := m.file("conf d")
+	m.must(m.MkdirAll(ctx, conf, 0o755))
+	names, err := m.ReadDir(ctx, conf)
+	m.must(err)
+	m.equal("names in an empty directory", len(names), 0)
+	m.sh(`cd "$1" && touch -- b.conf a.conf .hidden -n 'odd
+name é' && mkdir dir && ln -s a.conf link && ln -s dir way && ln -s nowhere dangling && mkfifo pipe && touch dir/inside && ln -s "$1" "$1.link"`, conf)
+	for _, dir := range []string{conf, conf + "/", conf + ".link"} {
+		names, err = m.ReadDir(ctx, dir)
+		m.must(err)
+		m.equal("names", strings.Join(names, "|"), "-n|.hidden|a.conf|b.conf|dangling|link|odd\nname é|pipe")
+	}
+	_, err = m.ReadDir(ctx, m.file("missing"))
+	m.matches("missing", err, fs.ErrNotExist)
+	_, err = m.ReadDir(ctx, path.Join(conf, "a.conf"))
+	m.matches("a file", err, syscall.ENOTDIR)
+	if m.sh(`id -u`) == "0\n" {
+		return // root may do everything
+	}
+	m.sh(`chmod 300 "$1"`, conf)
+	_, err = m.ReadDir(ctx, conf)
+	m.matches("unreadable", err, fs.ErrPermission)
+	m.sh(`chmod 700 "$1"`, conf)
+}
+
 func testFileErrors(t *testing.T, m *machine) {
 	ctx := t.Context()
 	_, err := m.ReadFile(ctx, m.file("missing"))
@@ -449,6 +508,9 @@ func testFilesContext(t *testing.T, m *machine) {
 	_, err := m.ReadFile(ctx, m.file("x"))
 	m.matches("read", err, context.Canceled)
 	m.matches("write", m.WriteFile(ctx, m.file("x"), nil, 0o600), context.Canceled)
+	m.matches("check", m.CheckWrite(ctx, m.file("x")), context.Canceled)
+	_, err = m.ReadDir(ctx, m.dir)
+	m.matches("list", err, context.Canceled)
 	m.matches("rename", m.Rename(ctx, m.file("x"), m.file("y")), context.Canceled)
 	m.matches("mkdir", m.MkdirAll(ctx, m.file("x"), 0o700), context.Canceled)
 	m.matches("remove", m.Remove(ctx, m.file("x")), context.Canceled)
