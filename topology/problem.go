@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Severity says how urgent a problem is.
@@ -255,6 +256,9 @@ func exceeds[T int | int64](value, limit, normal T) bool {
 
 // Report is what is known and what is wrong.
 type Report struct {
+	Cluster string    // its name
+	At      time.Time // of the status
+
 	Tree Tree
 
 	// Primary is the only node known to accept writes. Empty if there is none, or several.

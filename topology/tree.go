@@ -109,13 +109,18 @@ func (c Cluster) claims(up *Place, places map[NodeID]*Place) []claim {
 
 // at returns the node that is reached at an address, however that is spelled.
 func (c Cluster) at(host string, port int) (NodeID, bool) {
-	wanted := conninfo.HostPort{Host: host}
 	for _, n := range c.Nodes {
-		if h, p := n.Address(); p == port && wanted.Same(conninfo.HostPort{Host: h}) {
+		if n.reachedAt(host, port) {
 			return n.ID, true
 		}
 	}
 	return "", false
+}
+
+// reachedAt reports whether an address is the node's, however it is spelled.
+func (n Node) reachedAt(host string, port int) bool {
+	h, p := n.Address()
+	return p == port && conninfo.HostPort{Host: host}.Same(conninfo.HostPort{Host: h})
 }
 
 // compare orders the claims on one standby, the most credible last. An old row beside the one of a new connection has not
