@@ -211,10 +211,14 @@ type Account struct {
 	Name     string
 	Secret   SecretRef // of its password; empty means that none is needed: a password file, a certificate, peer authentication
 	Database string    // to connect to; empty means "postgres"
+
+	// From are the addresses or networks, in CIDR form, from which it connects, besides the nodes.
+	From []string
 }
 
 // Archive is the archive of a cluster. In its commands {node}, {host}, {cluster} and {data_dir} stand for those of the node,
-// {child} and {child_host} for the first of the nodes below it.
+// {child} and {child_host} for the first of the nodes below it, or above it if there is none below. What stands as ${name} is left
+// to the shell.
 type Archive struct {
 	// Command is the archive_command of every node (%p and %f). It runs on whichever node is the primary. Empty means no archive,
 	// unless URL is set.
@@ -226,8 +230,9 @@ type Archive struct {
 	// Cleanup is the archive_cleanup_command (%r). Only right where the archive has one consumer.
 	Cleanup string
 
-	// URL is a place that the program walarchive knows: file, sftp or s3. It makes the commands that are empty. Program is the
-	// program's absolute path on every machine; empty means "walarchive", from the server's PATH.
+	// URL is a place that the program walarchive knows: file, sftp or s3. It makes Command and Restore where they are empty;
+	// nothing is cleaned up. Program is the program's absolute path on every machine; empty means "walarchive", from the server's
+	// PATH.
 	URL, Program string
 
 	// Timeout is archive_timeout. Zero means 60 s, negative none.
@@ -383,17 +388,6 @@ func (c Cluster) Children(id NodeID) []Node {
 		}
 	}
 	return children
-}
-
-// SyncNames returns the nodes that id waits for while it is the primary.
-func (c Cluster) SyncNames(id NodeID) []NodeID {
-	var names []NodeID
-	for _, n := range c.Children(id) {
-		if n.Sync {
-			names = append(names, n.ID)
-		}
-	}
-	return names
 }
 
 // Promoted returns the shape after standby id took over: it has no upstream, the old primary is no longer in the tree, and

@@ -21,12 +21,17 @@ func sync(n topology.Node) topology.Node {
 }
 
 func cluster(nodes ...topology.Node) topology.Cluster {
-	return topology.Cluster{Name: "orders", Nodes: nodes}
+	return topology.Cluster{
+		Name: "orders", Nodes: nodes,
+		Replication: topology.Replication{User: "replicator", Passfile: "/srv/pg/.pgpass"},
+	}
 }
 
 // chain is the cluster of the examples: b follows a, c follows b.
 func chain() topology.Cluster {
-	return cluster(node("a", ""), sync(node("b", "a")), sync(node("c", "b")))
+	c := cluster(node("a", ""), sync(node("b", "a")), sync(node("c", "b")))
+	c.Archive.Command = "walarchive push --archive /srv/archive %p"
+	return c
 }
 
 func TestValidate(t *testing.T) {
@@ -154,7 +159,7 @@ func TestRelations(t *testing.T) {
 		id             topology.NodeID
 		children, sync string
 	}{
-		{"a", "b c d", "b d"}, {"b", "e", "e"}, {"c", "", ""}, {"x", "", ""}, {"", "", ""},
+		{"a", "b c d", "b d"}, {"b", "e", "d e"}, {"c", "", "b d"}, {"x", "", ""}, {"", "", ""},
 	}
 	for _, tt := range tests {
 		t.Run("of_"+string(tt.id), func(t *testing.T) {
@@ -183,7 +188,7 @@ func TestNodeText(t *testing.T) {
 // drawTree draws a valid cluster.
 func drawTree(t *rapid.T) topology.Cluster {
 	n := rapid.IntRange(1, 7).Draw(t, "nodes")
-	var c topology.Cluster
+	c := cluster()
 	for i := range n {
 		next := node(topology.NodeID(string(rune('a'+i))), "")
 		if i > 0 {

@@ -1,7 +1,8 @@
 // Package topology says what a PostgreSQL cluster should look like and what it does look like.
 //
 // [Cluster] is the desired shape: nodes, and who streams from whom. It is a value, checked by [Cluster.Validate], and it
-// answers what each node's configuration must be: [Cluster.NodeSettings] for postgresql.conf, [Access] for pg_hba.conf.
+// answers what each node's machine must say: [Cluster.Render] has the settings of postgresql.conf, the rules of pg_hba.conf, how a
+// standby follows, its slots and passwords.
 //
 //	c := topology.Cluster{
 //		Name: "orders",

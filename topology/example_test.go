@@ -3,8 +3,6 @@ package topology_test
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/understudy-ha/understudy/topology"
 )
@@ -16,6 +14,7 @@ var orders = topology.Cluster{
 		{ID: "cascade", Host: "10.0.0.2", Upstream: "master", Sync: true},
 		{ID: "downstream", Host: "10.0.0.3", Upstream: "cascade"},
 	},
+	Replication: topology.Replication{User: "replicator", Passfile: "/srv/pg/.pgpass"},
 }
 
 func ExampleCluster_Validate() {
@@ -26,34 +25,36 @@ func ExampleCluster_Validate() {
 	// node reports: upstream "nobody" is not a node of the cluster
 }
 
-func ExampleCluster_NodeSettings() {
-	settings, err := orders.NodeSettings("master", 17, topology.Replication{User: "replicator"})
+func ExampleCluster_Render() {
+	cfg, err := orders.Render("cascade", 17)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		fmt.Printf("%s = %s\n", name, settings[name])
+	for _, s := range cfg.Settings {
+		fmt.Printf("%s = '%s'\n", s.Name, s.Value)
+	}
+	fmt.Println(cfg.Recovery.PrimaryConninfo)
+	for _, r := range cfg.Access {
+		fmt.Println(r)
 	}
 	// Output:
-	// cluster_name = master
-	// hot_standby = on
-	// max_replication_slots = 10
-	// max_wal_senders = 10
-	// password_encryption = scram-sha-256
-	// port = 5432
-	// synchronous_commit = on
-	// synchronous_standby_names = FIRST 1 ("cascade")
-	// wal_keep_size = 256MB
-	// wal_level = replica
-	// wal_log_hints = on
-}
-
-func ExampleCluster_UpstreamConninfo() {
-	info, err := orders.UpstreamConninfo("downstream", topology.Replication{User: "replicator", Passfile: "/srv/pg/.pgpass"})
-	fmt.Println(info, err)
-	// Output:
-	// host=10.0.0.2 port=5432 user=replicator passfile=/srv/pg/.pgpass application_name=downstream connect_timeout=5 <nil>
+	// cluster_name = 'cascade'
+	// hot_standby = 'on'
+	// listen_addresses = '*'
+	// max_replication_slots = '10'
+	// max_wal_senders = '10'
+	// password_encryption = 'scram-sha-256'
+	// port = '5432'
+	// synchronous_commit = 'on'
+	// synchronous_standby_names = ''
+	// wal_keep_size = '256MB'
+	// wal_level = 'replica'
+	// wal_log_hints = 'on'
+	// host=10.0.0.1 port=5432 user=replicator passfile=/srv/pg/.pgpass application_name=cascade connect_timeout=5
+	// host    replication     replicator      10.0.0.1/32             scram-sha-256
+	// host    replication     replicator      10.0.0.2/32             scram-sha-256
+	// host    replication     replicator      10.0.0.3/32             scram-sha-256
 }
 
 func ExampleCluster_Promoted() {
@@ -66,23 +67,9 @@ func ExampleCluster_Promoted() {
 	// downstream (10.0.0.3:5432) follows "cascade"
 }
 
-func ExampleAccess() {
-	records, err := topology.Access(topology.Replication{User: "replicator"}, []string{"10.0.0.1/32", "10.0.0.2/32"},
-		[]topology.Client{{User: "app", Database: "orders", Addresses: []string{"10.1.0.0/24"}}})
-	for _, r := range records {
-		fmt.Println(r)
-	}
-	fmt.Println(err)
-	// Output:
-	// host    replication     replicator      10.0.0.1/32             scram-sha-256
-	// host    replication     replicator      10.0.0.2/32             scram-sha-256
-	// host    orders          app             10.1.0.0/24             scram-sha-256
-	// <nil>
-}
-
-func ExampleSyncStandbyNames() {
-	fmt.Println(topology.SyncStandbyNames(1, []topology.NodeID{"cascade", "reserve"}))
-	// Output: FIRST 1 ("cascade", "reserve")
+func ExampleCluster_SyncNamesFor() {
+	fmt.Println(orders.SyncNamesFor("master", 17))
+	// Output: FIRST 1 ("cascade") <nil>
 }
 
 func ExampleDerive() {

@@ -1,16 +1,14 @@
 package topology_test
 
 import (
-	"maps"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/guc"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/internal/livepg"
@@ -28,39 +26,43 @@ func TestRealServer(t *testing.T) {
 	})
 }
 
-// restart are the settings of which the documentation of Settings says that they need one.
-var restart = []string{
-	"archive_mode", "cluster_name", "hot_standby", "max_replication_slots", "max_wal_senders", "port", "wal_level", "wal_log_hints",
+// everything is a cluster that asks for all that Render can say, on the loopback address of a real server.
+func everything(s *livepg.Server) topology.Cluster {
+	c := chain()
+	for i := range c.Nodes {
+		c.Nodes[i].Host = "127.0.0.1"
+		c.Nodes[i].Port = s.Port + i
+	}
+	c.Slots = true
+	c.Settings = map[string]string{"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "log_checkpoints": "on"}
+	c.Admin = topology.Account{Name: livepg.Superuser}
+	c.Monitor = topology.Account{Name: livepg.Observer}
+	return c
 }
 
+// acceptsSettings starts another server with all that is rendered for it: it says that it is so.
 func acceptsSettings(t *testing.T, s *livepg.Server) {
-	settings, err := orders.NodeSettings("master", s.In.Major, replication)
-	require.NoError(t, err)
-	var restarts []string
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		context := s.SQL(t, "SELECT context FROM pg_settings WHERE name = "+literal(t, name))
-		require.NotEmpty(t, context, "the server does not know %s", name)
-		if context == "postmaster" {
-			restarts = append(restarts, name)
-		}
-	}
-	require.Equal(t, restart, restarts)
-
-	// Another server starts with all of it, and says that it is so.
 	b := s.In.Primary(t, "b")
-	settings["port"] = strconv.Itoa(b.Port)
+	c := everything(b)
+	cfg, err := c.Render("a", pgconf.Major(s.In.Major))
+	require.NoError(t, err)
+	settings := cfg.Values()
 	require.NoError(t, b.Set(t.Context(), settings))
 	require.NoError(t, b.Start(t.Context()))
-	delete(settings, "archive_timeout") // shown in another unit
-	for name, value := range settings {
-		require.Equal(t, value, b.SQL(t, "SHOW "+name), name)
-	}
 	require.Equal(t, "0", b.SQL(t, "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL"))
+	for name, value := range settings {
+		shown, err := guc.Parse(pgconf.Major(s.In.Major), name, b.SQL(t, "SHOW "+name))
+		require.NoError(t, err)
+		want, err := guc.Parse(pgconf.Major(s.In.Major), name, value)
+		require.NoError(t, err)
+		require.Equal(t, want, shown, name)
+	}
 }
 
 func acceptsSyncNames(t *testing.T, s *livepg.Server) {
 	for _, tt := range syncVectors {
-		value := topology.SyncStandbyNames(tt.n, tt.names)
+		value, err := tt.c.SyncNamesFor("a", pgconf.Major(s.In.Major))
+		require.NoError(t, err)
 		s.SQL(t, "ALTER SYSTEM SET synchronous_standby_names = "+literal(t, value)) // it checks the syntax
 	}
 	s.SQL(t, "ALTER SYSTEM RESET synchronous_standby_names")
@@ -69,14 +71,18 @@ func acceptsSyncNames(t *testing.T, s *livepg.Server) {
 }
 
 func acceptsAccess(t *testing.T, s *livepg.Server) {
-	records, err := topology.Access(topology.Replication{User: "all"}, []string{"10.0.0.1/32", "fd00::/64", "10.0.0.7/24"}, []topology.Client{
+	c := everything(s)
+	c.Replication.User = "all"
+	c.Nodes[0].Host, c.Nodes[1].Host, c.Nodes[2].From = "db1.example", "fd00::1", []string{"10.0.0.7/24"}
+	c.Clients = []topology.Client{
 		{User: "+ops", Database: "replication", Addresses: []string{"10.1.0.0/16"}},
 		{User: `a "b" c`, Database: "sameuser", Addresses: []string{"0.0.0.0/0"}},
-		{User: livepg.Superuser, Database: "postgres", Addresses: []string{"127.0.0.1/32"}}, // ourselves
-	})
+	}
+	c.Monitor, c.Admin.From = topology.Account{}, []string{"127.0.0.1/32"} // ourselves
+	cfg, err := c.Render("a", pgconf.Major(s.In.Major))
 	require.NoError(t, err)
 	file := hba.New("pg_hba.conf")
-	for _, r := range records {
+	for _, r := range cfg.Access {
 		require.NoError(t, file.Append(r))
 	}
 	name := s.DataDir() + "/pg_hba.conf"
@@ -86,12 +92,15 @@ func acceptsAccess(t *testing.T, s *livepg.Server) {
 	got := s.SQL(t, `SELECT string_agg(concat_ws(' ', type, database[1], user_name[1], address, netmask, auth_method), E'\n' ORDER BY line_number)
 		FROM pg_hba_file_rules`)
 	require.Equal(t, strings.TrimPrefix(`
-host replication all 10.0.0.1 255.255.255.255 scram-sha-256
-host replication all fd00:: ffff:ffff:ffff:ffff:: scram-sha-256
+host replication all db1.example scram-sha-256
+host replication all fd00::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff scram-sha-256
 host replication all 10.0.0.7 255.255.255.0 scram-sha-256
+host postgres postgres db1.example scram-sha-256
+host postgres postgres fd00::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff scram-sha-256
+host postgres postgres 10.0.0.7 255.255.255.0 scram-sha-256
+host postgres postgres 127.0.0.1 255.255.255.255 scram-sha-256
 host replication +ops 10.1.0.0 255.255.0.0 scram-sha-256
-host sameuser a "b" c 0.0.0.0 0.0.0.0 scram-sha-256
-host postgres postgres 127.0.0.1 255.255.255.255 scram-sha-256`, "\n"), got)
+host sameuser a "b" c 0.0.0.0 0.0.0.0 scram-sha-256`, "\n"), got)
 }
 
 func literal(t *testing.T, value string) string {

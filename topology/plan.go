@@ -5,27 +5,6 @@ import (
 	"github.com/understudy-ha/understudy/recovery"
 )
 
-// Setting is a parameter of postgresql.conf and why it is what it is.
-type Setting struct {
-	Name, Value string
-	Why         string
-}
-
-// NodeConfig is what the machine of a node must say, for one major.
-type NodeConfig struct {
-	Settings []Setting        // of postgresql.conf, by name
-	Access   []hba.Record     // rules of pg_hba.conf that must be there and have effect, in this order
-	Recovery *recovery.Config // nil for a primary
-	Slots    []string         // physical slots for the nodes below it
-	Passfile []PassfileLine   // of Replication.Passfile; none if that is the user's business
-}
-
-// PassfileLine is a line of a libpq password file, with its password by reference.
-type PassfileLine struct {
-	Host, Port, Database, User string
-	Secret                     SecretRef
-}
-
 // Plan is the way from what is observed to what is desired. Its steps are in order; each waits for the one before it.
 type Plan struct {
 	Steps []Step

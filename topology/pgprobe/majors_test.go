@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-ha/understudy/internal/pgtest"
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
-	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/internal/livepg"
 	"github.com/understudy-ha/understudy/topology/pgnode"
@@ -58,7 +58,14 @@ type pair struct {
 func newPair(t *testing.T, major int) *pair {
 	t.Helper()
 	p := &pair{major: major, cluster: pgtest.NewCluster(t, pgtest.Config{Major: major, Nodes: []string{"a", "b"}})}
-	p.shape = topology.Cluster{Nodes: []topology.Node{{ID: "a", Host: "a"}, {ID: "b", Host: "b", Upstream: "a", Sync: true}}}
+	anywhere := []string{"0.0.0.0/0"}
+	p.shape = topology.Cluster{
+		Nodes:       []topology.Node{{ID: "a", Host: "a", From: anywhere}, {ID: "b", Host: "b", From: anywhere, Upstream: "a", Sync: true}},
+		Replication: topology.Replication{User: livepg.Replicator, Passfile: passfile},
+		Monitor:     topology.Account{Name: livepg.Observer},
+		Admin:       topology.Account{Name: livepg.Superuser},
+		Settings:    map[string]string{"shared_buffers": "8MB", "fsync": "off", "max_connections": "20"},
+	}
 	node := func(name string) *pgnode.Node {
 		m := p.cluster.Node(name)
 		require.NoError(t, m.Host().WriteFile(t.Context(), passfile, []byte("*:*:*:*:"+livepg.Password+"\n"), 0o600))
@@ -75,16 +82,17 @@ func (p *pair) begin(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
 	require.NoError(t, p.a.Init(ctx, pgnode.InitConfig{Superuser: livepg.Superuser, Password: livepg.Password}))
-	settings := p.settings(t, "a")
+	cfg := p.config(t, "a")
+	settings := cfg.Values()
 	settings["synchronous_standby_names"] = "" // nobody is there yet
-	require.NoError(t, p.a.Configure(ctx, settings, p.standby(t, "b").Access))
+	require.NoError(t, p.a.Configure(ctx, settings, cfg.Access))
 	require.NoError(t, p.a.Start(ctx))
 	p.sql(t, p.cluster.Node("a"), fmt.Sprintf(`CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD '%[3]s';
 		CREATE ROLE %[2]s LOGIN IN ROLE pg_monitor PASSWORD '%[3]s'`, livepg.Replicator, livepg.Observer, livepg.Password))
 	standby := p.standby(t, "b")
 	require.NoError(t, p.b.Clone(ctx, standby.Recovery.PrimaryConninfo, standby))
 	require.NoError(t, p.b.Start(ctx))
-	require.NoError(t, p.a.Set(ctx, p.settings(t, "a")))
+	require.NoError(t, p.a.Set(ctx, cfg.Values()))
 	require.NoError(t, p.a.Reload(ctx))
 }
 
@@ -102,30 +110,17 @@ func (p *pair) comeBack(t *testing.T) {
 	require.NoError(t, p.a.Clone(t.Context(), standby.Recovery.PrimaryConninfo, standby))
 }
 
-func (p *pair) settings(t *testing.T, id topology.NodeID) map[string]string {
+func (p *pair) config(t *testing.T, id topology.NodeID) topology.NodeConfig {
 	t.Helper()
-	settings, err := p.shape.NodeSettings(id, p.major, topology.Replication{User: livepg.Replicator})
+	cfg, err := p.shape.Render(id, pgconf.Major(p.major))
 	require.NoError(t, err)
-	for name, value := range map[string]string{"listen_addresses": "*", "shared_buffers": "8MB", "fsync": "off", "max_connections": "20"} {
-		settings[name] = value
-	}
-	return settings
+	return cfg
 }
 
 func (p *pair) standby(t *testing.T, id topology.NodeID) pgnode.Standby {
 	t.Helper()
-	const anywhere = "0.0.0.0/0"
-	r := topology.Replication{User: livepg.Replicator, Passfile: passfile}
-	access, err := topology.Access(r, []string{anywhere}, []topology.Client{
-		{User: livepg.Superuser, Database: "postgres", Addresses: []string{anywhere}},
-		{User: livepg.Observer, Database: "postgres", Addresses: []string{anywhere}},
-	})
-	require.NoError(t, err)
-	info, err := p.shape.UpstreamConninfo(id, r)
-	require.NoError(t, err)
-	return pgnode.Standby{Settings: p.settings(t, id), Access: access, Recovery: recovery.Config{
-		PrimaryConninfo: info, TargetTimeline: recovery.TimelineLatest,
-	}}
+	cfg := p.config(t, id)
+	return pgnode.Standby{Settings: cfg.Values(), Access: cfg.Access, Recovery: *cfg.Recovery}
 }
 
 func dial(m *pgtest.Node, role string) string {

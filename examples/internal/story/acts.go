@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"time"
@@ -29,17 +28,14 @@ func (s *stage) createMaster(ctx context.Context) error {
 	if err := node.Init(ctx, pgnode.InitConfig{Superuser: superuser, Password: s.passwords[superuser]}); err != nil {
 		return err
 	}
-	settings, err := s.settings(Master)
+	cfg, err := s.config(Master)
 	if err != nil {
 		return err
 	}
+	settings := cfg.Values()
 	// With a synchronous standby named but none there yet, the first commit would wait for ever.
 	settings["synchronous_standby_names"] = ""
-	access, err := s.access()
-	if err != nil {
-		return err
-	}
-	if err := node.Configure(ctx, settings, access); err != nil {
+	if err := node.Configure(ctx, settings, cfg.Access); err != nil {
 		return err
 	}
 	if err := node.Start(ctx); err != nil {
@@ -137,15 +133,11 @@ func (s *stage) waitStreaming(ctx context.Context, id topology.NodeID) error {
 
 // enableSync names the cascade as synchronous on the master, now that it streams.
 func (s *stage) enableSync(ctx context.Context) error {
-	settings, err := s.settings(Master)
+	cfg, err := s.config(Master)
 	if err != nil {
 		return err
 	}
-	access, err := s.access()
-	if err != nil {
-		return err
-	}
-	if err := s.nodes[Master].Configure(ctx, settings, access); err != nil {
+	if err := s.nodes[Master].Configure(ctx, cfg.Values(), cfg.Access); err != nil {
 		return err
 	}
 	if err := s.nodes[Master].Reload(ctx); err != nil {
@@ -429,10 +421,7 @@ func absent(ids []int64, rows map[int64]bool) []int64 {
 // parts handed on. How it may come back is decided from its control file and the new primary's history.
 func (s *stage) rejoin(ctx context.Context) error {
 	primary, _ := s.shape.Primary()
-	server := s.cfg.Servers[Master]
-	s.shape = s.shape.Attached(topology.Node{
-		ID: Master, Host: server.Peer, Port: server.PeerPort, Upstream: Downstream, Sync: true,
-	})
+	s.shape = s.shape.Attached(s.cfg.node(Master, Downstream))
 	verdict, err := s.judge(ctx, primary.ID)
 	if err != nil {
 		return err
@@ -527,12 +516,12 @@ func (s *stage) rewindSource(primary topology.NodeID) conninfo.Info {
 
 // refresh writes a running node's settings for the present shape and reloads it.
 func (s *stage) refresh(ctx context.Context, id topology.NodeID) error {
-	settings, err := s.settings(id)
+	cfg, err := s.config(id)
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(settings, func(name, _ string) bool { return name != "synchronous_standby_names" })
-	if err := s.nodes[id].Set(ctx, settings); err != nil {
+	const name = "synchronous_standby_names"
+	if err := s.nodes[id].Set(ctx, map[string]string{name: cfg.Values()[name]}); err != nil {
 		return err
 	}
 	return s.nodes[id].Reload(ctx)

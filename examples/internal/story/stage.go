@@ -15,8 +15,6 @@ import (
 	"github.com/understudy-ha/understudy/failover"
 	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
-	"github.com/understudy-ha/understudy/pgconf/hba"
-	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/command"
 	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/pgnode"
@@ -180,43 +178,30 @@ func (s *stage) exec(ctx context.Context, id topology.NodeID, db string, stateme
 // passfile is where each node keeps the passwords it needs as a client of the others.
 func (s *stage) passfile(id topology.NodeID) string { return s.cfg.Servers[id].Dir + "/pgpass" }
 
-// replicationFor returns the replication settings with the password file of one node.
-func (s *stage) replicationFor(id topology.NodeID) topology.Replication {
-	return topology.Replication{
-		User:           replicator,
-		Passfile:       s.passfile(id),
-		ArchiveCommand: s.archiveCommand,
-	}
-}
-
-// access returns pg_hba.conf of every node: each role from the addresses it comes from, by password with SCRAM, and nobody
-// else.
-func (s *stage) access() ([]hba.Record, error) {
+// config returns what a node's machine must say in the present shape.
+func (s *stage) config(id topology.NodeID) (topology.NodeConfig, error) {
+	shape := s.shape
+	shape.Replication = topology.Replication{User: replicator, Passfile: s.passfile(id)}
+	shape.Archive = topology.Archive{Command: s.archiveCommand, Restore: s.restoreCommand}
 	var peers []string
 	for _, server := range s.cfg.Servers {
 		peers = append(peers, server.From)
 	}
-	return topology.Access(topology.Replication{User: replicator}, peers, []topology.Client{
+	shape.Clients = []topology.Client{
 		{User: superuser, Database: "postgres", Addresses: s.cfg.ClientFrom},
 		{User: superuser, Database: database, Addresses: s.cfg.ClientFrom},
 		{User: observer, Database: "postgres", Addresses: s.cfg.ClientFrom},
 		{User: writer, Database: database, Addresses: s.cfg.ClientFrom},
 		{User: s.rewindRole(), Database: "postgres", Addresses: peers},
-	})
-}
-
-// settings returns postgresql.conf of a node in the present shape.
-func (s *stage) settings(id topology.NodeID) (map[string]string, error) {
-	settings, err := s.shape.NodeSettings(id, s.cfg.Major, s.replicationFor(id))
-	if err != nil {
-		return nil, err
 	}
-	settings["listen_addresses"] = s.listen(id)
-	settings["unix_socket_directories"] = "" // nobody needs them, and long paths make them fail
-	settings["wal_retrieve_retry_interval"] = "500ms"
-	settings["log_min_messages"] = "warning"
-	settings["shared_buffers"] = "32MB"
-	return settings, nil
+	shape.Settings = map[string]string{
+		"listen_addresses":            s.listen(id),
+		"unix_socket_directories":     "", // nobody needs them, and long paths make them fail
+		"wal_retrieve_retry_interval": "500ms",
+		"log_min_messages":            "warning",
+		"shared_buffers":              "32MB",
+	}
+	return shape.Render(id, pgconf.Major(s.cfg.Major))
 }
 
 // listen is the address a node listens on: loopback for servers on this machine, all addresses inside a container, whose
@@ -230,23 +215,11 @@ func (s *stage) listen(id topology.NodeID) string {
 
 // standby returns what makes a node the standby it is in the present shape.
 func (s *stage) standby(id topology.NodeID) (pgnode.Standby, error) {
-	settings, err := s.settings(id)
+	cfg, err := s.config(id)
 	if err != nil {
 		return pgnode.Standby{}, err
 	}
-	access, err := s.access()
-	if err != nil {
-		return pgnode.Standby{}, err
-	}
-	info, err := s.shape.UpstreamConninfo(id, s.replicationFor(id))
-	if err != nil {
-		return pgnode.Standby{}, err
-	}
-	return pgnode.Standby{Settings: settings, Access: access, Recovery: recovery.Config{
-		PrimaryConninfo: info,
-		RestoreCommand:  s.restoreCommand,
-		TargetTimeline:  recovery.TimelineLatest,
-	}}, nil
+	return pgnode.Standby{Settings: cfg.Values(), Access: cfg.Access, Recovery: *cfg.Recovery}, nil
 }
 
 // Observe implements [failover.World].

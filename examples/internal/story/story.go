@@ -142,13 +142,17 @@ func secret() string { return rand.Text() }
 
 // shape is the cluster as it begins.
 func (cfg Config) shape() topology.Cluster {
-	node := func(id, upstream topology.NodeID) topology.Node {
-		server := cfg.Servers[id]
-		return topology.Node{ID: id, Host: server.Peer, Port: server.PeerPort, Upstream: upstream, Sync: upstream != ""}
-	}
 	return topology.Cluster{Name: "quickstart", Nodes: []topology.Node{
-		node(Master, ""), node(Cascade, Master), node(Downstream, Cascade),
+		cfg.node(Master, ""), cfg.node(Cascade, Master), cfg.node(Downstream, Cascade),
 	}}
+}
+
+// node is a member of the cluster; whoever follows is synchronous.
+func (cfg Config) node(id, upstream topology.NodeID) topology.Node {
+	s := cfg.Servers[id]
+	return topology.Node{
+		ID: id, Host: s.Peer, Port: s.PeerPort, From: []string{s.From}, Upstream: upstream, Sync: upstream != "",
+	}
 }
 
 // dataDir is where the data directory of a node lies.

@@ -24,8 +24,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/understudy-ha/understudy/internal/localpg"
+	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
-	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/host"
 	"github.com/understudy-ha/understudy/topology/pgnode"
@@ -227,33 +227,29 @@ func (s *Server) cluster() topology.Cluster {
 	return topology.Cluster{Nodes: []topology.Node{{ID: s.ID, Host: "127.0.0.1", Port: s.Port}}}
 }
 
-// Settings returns the server's settings in a cluster, made to start fast and live short.
-func (s *Server) Settings(c topology.Cluster) (map[string]string, error) {
-	settings, err := c.NodeSettings(s.ID, s.In.Major, topology.Replication{User: Replicator})
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range map[string]string{
+// config returns what the server's machine must say in a cluster, made to start fast and live short.
+func (s *Server) config(c topology.Cluster, passfile string) (topology.NodeConfig, error) {
+	c.Replication = topology.Replication{User: Replicator, Passfile: passfile}
+	c.Clients = clients()
+	c.Settings = map[string]string{
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "shared_buffers": "8MB", "max_connections": "20",
 		"fsync": "off", "autovacuum": "off", "wal_retrieve_retry_interval": "100ms",
-	} {
-		settings[name] = value
 	}
-	return settings, nil
+	return c.Render(s.ID, pgconf.Major(s.In.Major))
+}
+
+// Settings returns the server's settings in a cluster.
+func (s *Server) Settings(c topology.Cluster) (map[string]string, error) {
+	cfg, err := s.config(c, "")
+	return cfg.Values(), err
 }
 
 // Standby returns what makes the server a standby in a cluster.
 func (s *Server) Standby(t testing.TB, c topology.Cluster) pgnode.Standby {
 	t.Helper()
-	settings, err := s.Settings(c)
+	cfg, err := s.config(c, s.Passfile(t))
 	must(t, err)
-	access, err := topology.Access(topology.Replication{User: Replicator}, []string{"127.0.0.1/32"}, clients())
-	must(t, err)
-	info, err := c.UpstreamConninfo(s.ID, topology.Replication{User: Replicator, Passfile: s.Passfile(t)})
-	must(t, err)
-	return pgnode.Standby{Settings: settings, Access: access, Recovery: recovery.Config{
-		PrimaryConninfo: info, TargetTimeline: recovery.TimelineLatest,
-	}}
+	return pgnode.Standby{Settings: cfg.Values(), Access: cfg.Access, Recovery: *cfg.Recovery}
 }
 
 func clients() []topology.Client {
@@ -279,15 +275,11 @@ func (in *Install) Passfile(t testing.TB, password string) string {
 }
 
 func (s *Server) configure(ctx context.Context, c topology.Cluster) error {
-	settings, err := s.Settings(c)
+	cfg, err := s.config(c, "")
 	if err != nil {
 		return err
 	}
-	access, err := topology.Access(topology.Replication{User: Replicator}, []string{"127.0.0.1/32"}, clients())
-	if err != nil {
-		return err
-	}
-	return s.Configure(ctx, settings, access)
+	return s.Configure(ctx, cfg.Values(), cfg.Access)
 }
 
 // TempDir returns a new directory that belongs to the servers' user.
