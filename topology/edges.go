@@ -34,10 +34,9 @@ func (t Tree) edges() []edge {
 			parents[child] = p
 		}
 	}
-	hearsay := t.Hearsay()
 	var all []edge
 	for _, p := range places {
-		if e, ok := t.edge(p, shape, byID, parents[p], hearsay); ok {
+		if e, ok := t.edge(p, shape, byID, parents[p]); ok {
 			all = append(all, e)
 		}
 	}
@@ -45,8 +44,11 @@ func (t Tree) edges() []edge {
 }
 
 // edge returns the line to a node.
-func (t Tree) edge(p *Place, shape Cluster, byID map[NodeID]*Place, parent *Place, hearsay []Hearsay) (edge, bool) {
+func (t Tree) edge(p *Place, shape Cluster, byID map[NodeID]*Place, parent *Place) (edge, bool) {
 	if parent != nil && p.Link != nil {
+		if p.Link.State == fromArchive {
+			return edge{parent, p, LinkArchive, nil}, true
+		}
 		return edge{parent, p, LinkConfirmed, p.Link}, true
 	}
 	if r := p.Observation.Receiver; p.Observation.Err == nil && p.Observation.InRecovery && r != nil {
@@ -54,9 +56,9 @@ func (t Tree) edge(p *Place, shape Cluster, byID map[NodeID]*Place, parent *Plac
 			return edge{byID[id], p, LinkUnconfirmed, nil}, true
 		}
 	}
-	for _, h := range hearsay {
-		if h.About == p.Node.ID && h.Sender != nil && h.From != h.About {
-			return edge{byID[h.From], p, LinkHearsay, claim{h.From, h.end, *h.Sender}.link()}, true
+	for _, h := range p.Hearsay {
+		if h.Sender != nil && h.From != p.Node.ID {
+			return edge{byID[h.From], p, LinkHearsay, h.link(t.ends())}, true
 		}
 	}
 	up := byID[p.Node.Upstream]

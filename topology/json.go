@@ -61,7 +61,7 @@ type DocumentLink struct {
 type DocumentHearsay struct {
 	From     NodeID    `json:"from"`
 	At       time.Time `json:"at"`
-	Relation string    `json:"relation"` // "sends to" or "receives from"
+	Relation string    `json:"relation"` // "sends to it" or "receives from it"
 	Text     string    `json:"text"`     // for people
 }
 
@@ -75,9 +75,8 @@ func (r Report) Document() Document {
 	for _, e := range r.Tree.edges() {
 		links[e.down] = e.document()
 	}
-	hearsay := r.Tree.Hearsay()
 	for _, p := range r.Tree.Places() {
-		d.Nodes = append(d.Nodes, p.document(links[p], hearsay))
+		d.Nodes = append(d.Nodes, p.document(links[p]))
 	}
 	return d
 }
@@ -106,16 +105,14 @@ func escapeJSON(text []byte) []byte {
 	return escaped
 }
 
-func (p *Place) document(link *DocumentLink, hearsay []Hearsay) DocumentNode {
+func (p *Place) document(link *DocumentLink) DocumentNode {
 	host, port := p.Node.Address()
 	d := DocumentNode{
 		ID: p.Node.ID, Host: host, Port: port, Site: p.Node.Site, WantedUpstream: p.Node.Upstream,
 		Role: p.Role, State: p.State(), Link: link, Observation: p.Observation,
 	}
-	for _, h := range hearsay {
-		if h.About == p.Node.ID {
-			d.Heard = append(d.Heard, DocumentHearsay{h.From, h.At, h.relation(), h.String()})
-		}
+	for _, h := range p.Hearsay {
+		d.Heard = append(d.Heard, DocumentHearsay{h.From, h.At, h.relation(), h.String()})
 	}
 	return d
 }

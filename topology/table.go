@@ -43,7 +43,7 @@ func (r Report) senderRows() grid {
 	for _, p := range r.Tree.Places() {
 		id, o := string(p.Node.ID), p.Observation
 		switch {
-		case p.Node.Witness:
+		case p.Role == RoleWitness:
 			continue
 		case o.Err != nil:
 			g = append(g, textRow(id, "(no answer)"))
@@ -69,7 +69,7 @@ func (r Report) positionRows() grid {
 	for _, p := range r.Tree.Places() {
 		name, o := p.Node.String(), p.Observation
 		switch {
-		case p.Node.Witness || p.Role == RolePrimary:
+		case p.Role == RoleWitness || p.Role == RolePrimary:
 		case o.Err != nil:
 			g = append(g, textRow(name, "no answer", "-", "-"))
 		default:

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/understudy-ha/understudy/walarchive/wal"
 )
 
 var errNotAsked = errors.New("was not observed")
@@ -46,8 +48,7 @@ func (r Report) Text(o TextOptions) string {
 
 // writeTree draws the tree and, if there is any, the hearsay.
 func (r Report) writeTree(b *strings.Builder, o TextOptions) {
-	hearsay := r.Tree.Hearsay()
-	d := drawing{worst: r.worst(), hearsay: hearsay, notes: r.Tree.hasNotes()}
+	d := drawing{worst: r.worst(), ends: r.Tree.ends(), notes: r.Tree.hasNotes()}
 	headings := []string{"NODE", "ROLE", "STATE", "TL", "POSITION", "FLUSH LAG", "REPLAY LAG", "TIME LAG"}
 	if d.notes {
 		headings = append(headings, "NOTES")
@@ -61,23 +62,33 @@ func (r Report) writeTree(b *strings.Builder, o TextOptions) {
 		d.place(root, "", "")
 	}
 	d.rows.write(b, o.Color)
-	if len(hearsay) == 0 {
-		return
-	}
-	cell{{"~ second-hand, about nodes that did not answer:", faint}}.write(b, o.Color)
-	for _, h := range hearsay {
+	for i, line := range r.Tree.hearsayLines() {
+		if i == 0 {
+			cell{{secondHand + " second-hand, about nodes that did not answer:", faint}}.write(b, o.Color)
+			b.WriteString("\n")
+		}
+		cell{{"  " + line, faint}}.write(b, o.Color)
 		b.WriteString("\n")
-		cell{{"  " + h.String(), faint}}.write(b, o.Color)
 	}
-	b.WriteString("\n")
+}
+
+// hearsayLines tells what is said of the nodes that did not answer.
+func (t Tree) hearsayLines() []string {
+	var lines []string
+	for _, p := range t.Places() {
+		for _, h := range p.Hearsay {
+			lines = append(lines, printable(string(p.Node.ID)+": "+h.String()))
+		}
+	}
+	return lines
 }
 
 // drawing collects the lines of a tree.
 type drawing struct {
-	rows    grid
-	worst   map[NodeID]Severity
-	hearsay []Hearsay
-	notes   bool
+	rows  grid
+	worst map[NodeID]Severity
+	ends  map[NodeID]wal.LSN
+	notes bool
 }
 
 // place draws one node and what is below it: branch stands before its name, indent before those of its children.
@@ -116,7 +127,7 @@ func (d *drawing) place(p *Place, branch, indent string) {
 func (d *drawing) columns(p *Place) []string {
 	o := p.Observation
 	if o.Err != nil {
-		return append([]string{p.State()}, heardColumns(d.hearsay, p.Node.ID)...)
+		return append([]string{p.State()}, heard(p.Hearsay, d.ends)...)
 	}
 	columns := []string{printable(p.State()), "-", "-"}
 	if o.Timeline != 0 {
@@ -167,9 +178,6 @@ func (p *Place) notes() string {
 func (p *Place) particulars() string {
 	var notes []string
 	n := p.Node
-	if n.Witness {
-		notes = append(notes, "witness")
-	}
 	if n.ArchiveOnly {
 		notes = append(notes, "archive only")
 	}
@@ -204,7 +212,7 @@ func (p *Place) State() string {
 
 func (p *Place) following() string {
 	switch {
-	case p.Node.Witness:
+	case p.Role == RoleWitness:
 		return "no data"
 	case p.Observation.Err != nil:
 		return "no answer"
@@ -217,7 +225,7 @@ func (p *Place) following() string {
 	case p.Link == nil && p.Observation.Receiver != nil:
 		return p.Observation.Receiver.Status + ", unconfirmed"
 	case p.Link == nil && p.Node.ArchiveOnly:
-		return "from archive"
+		return fromArchive
 	case p.Link == nil:
 		return "detached"
 	case p.Link.SyncState == "async":

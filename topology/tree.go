@@ -2,6 +2,8 @@ package topology
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
@@ -18,6 +20,7 @@ const (
 	RoleStandby    Role = "standby"    // follows and has nobody below it
 	RoleDownstream Role = "downstream" // a standby that follows a standby
 	RoleUnknown    Role = "unknown"    // did not answer; may be anything
+	RoleWitness    Role = "witness"    // has no data, so that there is nothing to observe
 )
 
 // Place is a node in the observed tree.
@@ -28,12 +31,42 @@ type Place struct {
 	Link        *Link // to the upstream; nil for a root
 	Children    []*Place
 
+	// Hearsay is what other nodes say of this one while it does not answer itself, by their names.
+	Hearsay []Hearsay
+
 	loop bool // a root only because its upstreams lead back to it
 }
 
+// Hearsay is what one node says of another that does not answer. It is second-hand: a row outlives a broken connection until
+// wal_sender_timeout or wal_receiver_timeout, and none of it says that the node would answer anybody else.
+type Hearsay struct {
+	From NodeID
+	At   time.Time // when From said it
+
+	// One of these two is set. Sender is the row that From has of the node, which streams from there; Receiver is that of From,
+	// which streams from the node.
+	Sender   *Sender
+	Receiver *Receiver
+}
+
+// String says it in words: "a says that it streams from there, flushed 0/5000148".
+func (h Hearsay) String() string {
+	if h.Sender != nil {
+		return fmt.Sprintf("%s says at %s that it streams from there (%s, flushed %s)", h.From, clock(h.At), h.Sender.State, h.Sender.Flushed)
+	}
+	heard := ""
+	if !h.Receiver.HeardAt.IsZero() {
+		heard = ", and heard from it at " + clock(h.Receiver.HeardAt)
+	}
+	return fmt.Sprintf("%s says at %s that it streams from it%s", h.From, clock(h.At), heard)
+}
+
+// clock writes a time of day, for people.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
 // Link is a replication connection as the upstream reports it, and what the two ends differ by.
 type Link struct {
-	State     string // pg_stat_replication.state
+	State     string // pg_stat_replication.state; "archive" for a node that takes its WAL from the archive alone
 	SyncState string // pg_stat_replication.sync_state
 
 	// FlushBytes and ReplayBytes are how far the standby is behind the position of its upstream, in bytes. Position and
@@ -57,7 +90,10 @@ type Tree struct {
 //
 // Who is below whom is taken from pg_stat_replication of the upstream, which knows its standbys by name. An upstream that
 // lost a standby keeps its row until wal_sender_timeout, so a row does not count if the standby itself says otherwise: that it is
-// no standby, has no WAL receiver, or streams from another node. Rows of a backup never count. What no row places is a root.
+// no standby, has no WAL receiver, or streams from another node. Rows of a backup never count. A standby that takes its WAL from the
+// archive alone stands below the upstream that the cluster names. What nothing places is a root.
+//
+// A node that does not answer is a root as well: what others say of it is its [Place.Hearsay].
 func Derive(c Cluster, s Status) Tree {
 	places := make(map[NodeID]*Place, len(c.Nodes))
 	for _, n := range c.Nodes {
@@ -68,6 +104,13 @@ func Derive(c Cluster, s Status) Tree {
 		places[n.ID] = &Place{Node: n, Observation: o, Role: RoleUnknown}
 	}
 	below := map[NodeID]claim{}
+	for id, p := range places {
+		if up, ok := c.aboveArchive(p, places); ok {
+			below[id] = claim{up.Node.ID, up.Observation.Position, Sender{State: fromArchive, SyncState: "async",
+				Flushed: p.Observation.Position, Replayed: p.Observation.Replayed}}
+		}
+		p.Hearsay = c.hearsay(p, places)
+	}
 	for _, up := range places {
 		for _, mine := range c.claims(up, places) {
 			id := NodeID(mine.sender.Name)
@@ -77,6 +120,59 @@ func Derive(c Cluster, s Status) Tree {
 		}
 	}
 	return grow(c, places, below)
+}
+
+// fromArchive is the state of a link that is none: both ends share an archive.
+const fromArchive = "archive"
+
+// aboveArchive returns the place below which a node is shown that follows the archive alone.
+func (c Cluster) aboveArchive(p *Place, places map[NodeID]*Place) (*Place, bool) {
+	o := p.Observation
+	if !p.Node.ArchiveOnly || o.Err != nil || !o.InRecovery || o.Receiver != nil {
+		return nil, false
+	}
+	if p.Node.Upstream != Leader {
+		up, ok := places[p.Node.Upstream]
+		return up, ok && up != p
+	}
+	var primary *Place
+	for _, other := range places {
+		if o := other.Observation; o.Err == nil && !o.InRecovery {
+			if primary != nil {
+				return nil, false
+			}
+			primary = other
+		}
+	}
+	return primary, primary != nil
+}
+
+// hearsay collects what others say of a node that does not answer.
+func (c Cluster) hearsay(p *Place, places map[NodeID]*Place) []Hearsay {
+	if p.Observation.Err == nil {
+		return nil
+	}
+	var all []Hearsay
+	for id, other := range places {
+		o := other.Observation
+		if o.Err != nil {
+			continue
+		}
+		for _, row := range o.Senders {
+			if NodeID(row.Name) == p.Node.ID && row.State != "backup" {
+				all = append(all, Hearsay{From: id, At: o.At, Sender: &row})
+			}
+		}
+		if o.InRecovery && o.Receiver != nil {
+			if up, ok := c.at(o.Receiver.Host, o.Receiver.Port); ok && up == p.Node.ID {
+				all = append(all, Hearsay{From: id, At: o.At, Receiver: o.Receiver})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Hearsay) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.String(), b.String()))
+	})
+	return all
 }
 
 // claim is a row of pg_stat_replication on an upstream: it says that a standby streams from there.
@@ -223,6 +319,8 @@ func closesLoop(below map[NodeID]claim, id NodeID) bool {
 
 func role(p, up *Place) Role {
 	switch {
+	case p.Node.Witness:
+		return RoleWitness
 	case p.Observation.Err != nil:
 		return RoleUnknown
 	case !p.Observation.InRecovery:

@@ -20,7 +20,7 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // viewer derives trees from what nodes say. Commands:
 //
-//	cluster    input: one node a line, "id" or "id < upstream"; every node listens on port 5432 of the host of its name
+//	cluster    input: one node a line, "id", "id < upstream [archive]" or "id witness"; every node listens on port 5432 of the host of its name
 //	observe    input: one node a line, followed by the rows of its pg_stat_replication:
 //	             id primary TL LSN [read-only]
 //	             id standby TL LSN [WORD HOST:PORT]     WORD is the status of its WAL receiver
@@ -53,8 +53,10 @@ func TestDerive(t *testing.T) {
 func (v *viewer) cluster(input string) {
 	v.c = topology.Cluster{Name: "test"}
 	for line := range strings.Lines(input) {
-		words := append(strings.Fields(line), "", "")
-		v.c.Nodes = append(v.c.Nodes, node(topology.NodeID(words[0]), topology.NodeID(words[2])))
+		words := append(strings.Fields(line), "", "", "")
+		n := node(topology.NodeID(words[0]), topology.NodeID(words[2]))
+		n.ArchiveOnly, n.Witness = words[3] == "archive", words[1] == "witness"
+		v.c.Nodes = append(v.c.Nodes, n)
 	}
 	require.NoError(v.t, v.c.Validate())
 }
