@@ -379,11 +379,25 @@ func (s *Server) SQL(t testing.TB, sql string) string {
 	return value
 }
 
+// SQLAs is SQL as another role, with its password.
+func (s *Server) SQLAs(t testing.TB, role, password, sql string) string {
+	t.Helper()
+	value, err := s.query(t.Context(), s.Dial(role).With("password", password), sql)
+	if err != nil {
+		t.Fatalf("%s: %s: %v", s.ID, sql, err)
+	}
+	return value
+}
+
 // Query is SQL with an error, within 10 s.
 func (s *Server) Query(ctx context.Context, sql string) (string, error) {
+	return s.query(ctx, s.Dial(Superuser), sql)
+}
+
+func (s *Server) query(ctx context.Context, info conninfo.Info, sql string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.Dial(Superuser).Text())
+	conn, err := pgx.Connect(ctx, info.Text())
 	if err != nil {
 		return "", err
 	}
