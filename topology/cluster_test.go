@@ -239,7 +239,7 @@ func TestPromotedLaw(t *testing.T) {
 func TestValidateNamesFields(t *testing.T) {
 	c := cluster(node("A", ""), node("b", "x"), topology.Node{ID: "c", Upstream: "b"}, node("b", ""))
 	var fields []string
-	for _, err := range c.Validate().(interface{ Unwrap() []error }).Unwrap() { //nolint:errorlint // errors.Join, as documented
+	for _, err := range c.Validate().(interface{ Unwrap() []error }).Unwrap() {
 		var fault *topology.Fault
 		require.ErrorAs(t, err, &fault)
 		fields = append(fields, fault.Field)
