@@ -118,6 +118,8 @@ var accountKeys = group{
 		{name: "secret", field: "Secret", of: secret,
 			doc: "Where its password is, env:NAME or file:/path. Left out if none is needed: a password file, a certificate, peer authentication."},
 		{name: "database", field: "Database", of: anyText, doc: "The database to connect to, postgres by default."},
+		{name: "from", field: "From", of: list{network},
+			doc: "Addresses or networks, in CIDR form, from which it connects, besides the nodes."},
 	},
 }
 

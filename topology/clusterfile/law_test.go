@@ -85,7 +85,9 @@ var aRule = rapid.Custom(func(t *rapid.T) topology.SyncRule {
 })
 
 var anAccount = rapid.Custom(func(t *rapid.T) topology.Account {
-	return topology.Account{Name: aText.Draw(t, "name"), Secret: aSecret.Draw(t, "secret"), Database: maybe(t, aText, "database")}
+	return topology.Account{
+		Name: aText.Draw(t, "name"), Secret: aSecret.Draw(t, "secret"), Database: maybe(t, aText, "database"), From: some(t, aNetwork, "from"),
+	}
 })
 
 var someSettings = rapid.Custom(func(t *rapid.T) map[string]string {
