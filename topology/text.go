@@ -182,13 +182,13 @@ func (p *Place) particulars() string {
 		notes = append(notes, "archive only")
 	}
 	if n.Delay > 0 {
-		notes = append(notes, "delayed "+duration(n.Delay))
+		notes = append(notes, "delayed "+shortDuration(n.Delay))
 	}
 	return strings.Join(notes, ", ")
 }
 
-// duration writes a duration without the units that are zero at its end: 1h, not 1h0m0s.
-func duration(d time.Duration) string {
+// shortDuration writes a duration without the units that are zero at its end: 1h, not 1h0m0s.
+func shortDuration(d time.Duration) string {
 	text := d.String()
 	if short, ok := strings.CutSuffix(text, "m0s"); ok {
 		text = short + "m"
