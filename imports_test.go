@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"internal/walsender":   {"pgconf/..."},
 	"internal/waltest":     {"walarchive/wal"},   // for tests
 	"internal/sshtest":     {"internal/localpg"}, // for tests
+	"internal/sshlogin":    {},
 	"internal/pgtest":      {"topology/host"},
 	"pgconf":               {"pgconf/..."},
 	"pgconf/internal":      {"internal/localpg"}, // for tests
@@ -75,7 +76,7 @@ var mayImport = map[string][]string{
 	"topology":             {"pgconf/...", "recovery", "recovery/command", "recovery/datadir", "walarchive/wal"},
 	"topology/build":       {"topology", "topology/host", "topology/pgnode", "topology/pgprobe", "pgconf/...", "recovery/...", "walarchive/wal"},
 	"topology/clusterfile": {"topology", "pgconf"},
-	"topology/host":        {"topology/host/...", "internal/atomicfile"},
+	"topology/host":        {"topology/host/...", "internal/atomicfile", "internal/sshlogin"},
 	"topology/pgnode":      {"topology/host", "pgconf/...", "recovery/...", "walarchive/wal"},
 	"topology/pgprobe":     {"topology", "pgconf/...", "walarchive/wal"},
 	"topology/internal":    {"topology", "topology/host", "topology/pgnode", "pgconf/...", "recovery/...", "internal/localpg"}, // for tests
@@ -86,6 +87,7 @@ var mayImport = map[string][]string{
 	},
 	"benchmarks/basebackup":      {"recovery/basebackup", "pgconf/...", "internal/localpg"},
 	"benchmarks/walarchive":      {"internal/localpg", "walarchive/wal"}, // what it measures are programs
+	"walarchive/store/sftp":      {"walarchive/...", "internal/sshlogin", "internal/ctxio", "internal/atomicfile"},
 	"walarchive/store/storetest": {"walarchive/...", "internal/waltest"},
 	"examples/pgconf":            {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
 }
@@ -102,7 +104,8 @@ var foreign = map[string][]string{
 	"topology/pgnode":            {"github.com/jackc/pgx/v5"},
 	"topology/build":             {"github.com/jackc/pgx/v5"},
 	"topology/clusterfile":       {"go.yaml.in/yaml/v3"},
-	"topology/host":              {"golang.org/x/crypto", "github.com/pkg/sftp"},
+	"internal/sshlogin":          {"golang.org/x/crypto"},
+	"topology/host":              {"golang.org/x/crypto"},
 	"walarchive/archiver":        {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},
 	"internal/walsender":         {"github.com/jackc/pgx/v5"},

@@ -4,18 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"net/url"
-	"os"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	"github.com/understudy-ha/understudy/internal/sshlogin"
 )
 
 // Config says where the archive is and how to log in there. Only Host and Path are needed. It holds no secret itself,
@@ -62,45 +56,39 @@ type Config struct {
 
 // filled returns the config with its defaults, or says what is wrong with it.
 func (c Config) filled() (Config, error) {
-	c.Port = cmp.Or(c.Port, 22)
-	c.Mode = cmp.Or(c.Mode, 0o600)
-	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
-	if c.User == "" {
-		u, err := user.Current()
-		if err != nil {
-			return c, fmt.Errorf("User: not given, and it is unknown who runs this process: %w", err)
-		}
-		c.User = u.Username
+	login, err := c.login().Filled()
+	if err != nil {
+		return c, err
 	}
+	c.Port, c.User, c.Timeout = login.Port, login.User, login.Timeout
+	c.Mode = cmp.Or(c.Mode, 0o600)
 	switch {
-	case c.Host == "":
-		return c, errors.New("Host: missing")
-	case strings.HasPrefix(c.Host, "-") || strings.ContainsAny(c.Host, "/@ \x00"):
-		return c, fmt.Errorf("Host: %q is no host name", c.Host)
-	case c.Port < 1 || c.Port > 65535:
-		return c, fmt.Errorf("Port: %d is no TCP port", c.Port)
 	case c.Path == "" || strings.ContainsRune(c.Path, 0):
 		return c, errors.New("Path: missing")
-	case c.PassphraseFile != "" && c.PassphraseEnv != "":
-		return c, errors.New("PassphraseEnv: give it or PassphraseFile, not both")
-	case c.HostKey != "" && len(c.KnownHosts) > 0:
-		return c, errors.New("HostKey: give it or KnownHosts, not both")
 	case c.Mode&^fs.ModePerm != 0 || c.Mode&0o600 != 0o600:
 		return c, fmt.Errorf("Mode: %v: the owner must read and write, and only permission bits can be given", c.Mode)
-	case c.Timeout < 0:
-		return c, errors.New("Timeout: is negative")
 	}
 	return c, nil
 }
 
-// address is the host and port to dial, and to look up in known_hosts.
-func (c Config) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+// login is what of the config says how to connect and log in.
+func (c Config) login() sshlogin.Config {
+	return sshlogin.Config{
+		Host: c.Host, Port: c.Port, User: c.User, KnownHosts: c.KnownHosts, HostKey: c.HostKey,
+		KeyFiles: c.KeyFiles, PassphraseFile: c.PassphraseFile, PassphraseEnv: c.PassphraseEnv, Agent: c.Agent, Timeout: c.Timeout,
+	}
+}
+
+// HostKeyError says that the server showed a host key that is not to be trusted. Nothing was sent to it but the attempt to
+// connect: no key of ours, no file. It has the Address, the KeyType and Fingerprint of the key that was shown, whether that
+// is Revoked, and in Want where the keys stand that are known for this server.
+type HostKeyError = sshlogin.HostKeyError
 
 // String is the place as a URL.
 func (c Config) String() string {
 	u := url.URL{Scheme: "sftp", Host: c.Host, Path: c.Path}
 	if c.Port != 0 && c.Port != 22 {
-		u.Host = c.address()
+		u.Host = c.login().Address()
 	}
 	if c.User != "" {
 		u.User = url.User(c.User)
@@ -109,97 +97,4 @@ func (c Config) String() string {
 		u.Path = "/~/" + c.Path
 	}
 	return u.String()
-}
-
-// inHome are the names in ~/.ssh, and others, that exist.
-func inHome(names []string, others ...string) []string {
-	var files []string
-	if home, err := os.UserHomeDir(); err == nil {
-		for _, name := range names {
-			files = append(files, filepath.Join(home, ".ssh", name))
-		}
-	}
-	var there []string
-	for _, f := range append(files, others...) {
-		if _, err := os.Stat(f); err == nil {
-			there = append(there, f)
-		}
-	}
-	return there
-}
-
-// signers are the keys in the files, in their order.
-func (c Config) signers() ([]ssh.Signer, error) {
-	files, asked := c.KeyFiles, true
-	if len(files) == 0 {
-		files, asked = inHome([]string{"id_ed25519", "id_ecdsa", "id_rsa"}), false
-	}
-	passphrase, err := c.passphrase()
-	if err != nil {
-		return nil, err
-	}
-	var signers []ssh.Signer
-	for _, file := range files {
-		s, err := readKey(file, passphrase)
-		if missing := new(ssh.PassphraseMissingError); errors.As(err, &missing) {
-			if !asked {
-				continue
-			}
-			err = errors.New("it needs a passphrase: give PassphraseFile or PassphraseEnv, or use an ssh-agent")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("private key %s: %w", file, err)
-		}
-		signers = append(signers, s)
-	}
-	return signers, nil
-}
-
-func readKey(file string, passphrase []byte) (ssh.Signer, error) {
-	pem, err := readPrivate(file)
-	if err != nil {
-		return nil, err
-	}
-	s, err := ssh.ParsePrivateKey(pem)
-	if missing := new(ssh.PassphraseMissingError); errors.As(err, &missing) && len(passphrase) > 0 {
-		return ssh.ParsePrivateKeyWithPassphrase(pem, passphrase)
-	}
-	return s, err
-}
-
-// passphrase is what the references in the config lead to; nil without one.
-func (c Config) passphrase() ([]byte, error) {
-	switch {
-	case c.PassphraseEnv != "":
-		value, ok := os.LookupEnv(c.PassphraseEnv)
-		if !ok {
-			return nil, fmt.Errorf("PassphraseEnv: the environment variable %s is not set", c.PassphraseEnv)
-		}
-		return []byte(value), nil
-	case c.PassphraseFile != "":
-		b, err := readPrivate(c.PassphraseFile)
-		if err != nil {
-			return nil, fmt.Errorf("PassphraseFile: %w", err)
-		}
-		line, _, _ := strings.Cut(string(b), "\n")
-		return []byte(strings.TrimSuffix(line, "\r")), nil
-	}
-	return nil, nil
-}
-
-// readPrivate reads a file that only its owner has access to; ssh(1) refuses others, too.
-func readPrivate(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, so others have access to it: run chmod 600 %[1]s", file, info.Mode().Perm())
-	}
-	return io.ReadAll(io.LimitReader(f, 1<<20))
 }

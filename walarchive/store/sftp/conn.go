@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/understudy-ha/understudy/internal/sshlogin"
 )
 
 // conn is one connection to the server. It ends for good at its first trouble.
@@ -43,57 +43,24 @@ func isLost(err error) bool {
 // isSilence reports whether a connection was given up because the server did not answer.
 func isSilence(err error) bool { return isLost(err) && errors.Is(err, os.ErrDeadlineExceeded) }
 
-// connect dials and logs in, all within the timeout.
-func connect(ctx context.Context, cfg Config) (*conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout,
-		fmt.Errorf("no connection after %v: %w", cfg.Timeout, os.ErrDeadlineExceeded))
+// connect dials, logs in and starts SFTP, all within the timeout.
+func connect(ctx context.Context, cfg Config) (_ *conn, err error) {
+	ctx, cancel := cfg.login().Bound(ctx)
 	defer cancel()
-	keys, err := cfg.hostKeys()
+	client, err := sshlogin.Dial(ctx, cfg.login())
 	if err != nil {
 		return nil, err
 	}
-	auth, closeAgent, err := cfg.auth(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer closeAgent() // its keys are asked to sign until the login is done
-	var errs []error
-	for _, algorithms := range keys.algorithms {
-		client := &ssh.ClientConfig{User: cfg.User, Auth: auth, HostKeyCallback: keys.check, HostKeyAlgorithms: algorithms}
-		c, err := handshake(ctx, cfg, client)
-		if err == nil {
-			return c, nil
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		errs = append(errs, err)
-		wrongKey, noSuchType := new(HostKeyError), new(ssh.AlgorithmNegotiationError)
-		if !errors.As(err, &wrongKey) && !errors.As(err, &noSuchType) {
-			break // only about the host key may the next type of key bring better news
-		}
-	}
-	return nil, errors.Join(errs...)
-}
-
-// handshake makes one connection, up to a working SFTP server.
-func handshake(ctx context.Context, cfg Config, client *ssh.ClientConfig) (_ *conn, err error) {
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	tcp, err := dialer.DialContext(ctx, "tcp", cfg.address())
-	if err != nil {
-		return nil, err
-	}
-	defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = client.Net.Close() })()
 	defer func() {
 		if err != nil {
-			_ = tcp.Close()
+			_ = client.Net.Close()
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
 	}()
-	transport, channels, requests, err := ssh.NewClientConn(tcp, cfg.address(), client)
-	if err != nil {
-		return nil, err
-	}
-	session, err := ssh.NewClient(transport, channels, requests).NewSession()
+	session, err := client.NewSession()
 	if err != nil {
 		return nil, fmt.Errorf("open a session: %w", err)
 	}
@@ -108,7 +75,7 @@ func handshake(ctx context.Context, cfg Config, client *ssh.ClientConfig) (_ *co
 	if err := session.RequestSubsystem("sftp"); err != nil {
 		return nil, fmt.Errorf("the server does not offer SFTP: %w", err)
 	}
-	c := &conn{net: tcp, timeout: cfg.Timeout, ended: make(chan struct{})}
+	c := &conn{net: client.Net, timeout: cfg.Timeout, ended: make(chan struct{})}
 	c.Client, err = sftp.NewClientPipe(c.listening(out), in, sftp.UseConcurrentWrites(true))
 	if err != nil {
 		return nil, fmt.Errorf("start SFTP: %w", err)
@@ -116,52 +83,6 @@ func handshake(ctx context.Context, cfg Config, client *ssh.ClientConfig) (_ *co
 	go c.watch()
 	go func() { c.end(c.Wait()) }()
 	return c, nil
-}
-
-// auth is how to log in: first with the key files, then with the agent's keys, which needs the agent until closeAgent.
-func (c Config) auth(ctx context.Context) (_ []ssh.AuthMethod, closeAgent func(), err error) {
-	signers, err := c.signers()
-	if err != nil {
-		return nil, nil, err
-	}
-	closeAgent = func() {}
-	if socket := c.agentSocket(); socket != "" {
-		more, closeConn, err := agentKeys(ctx, socket)
-		if err != nil && (c.Agent != "" || len(signers) == 0) {
-			return nil, nil, fmt.Errorf("ssh-agent at %s: %w", socket, err)
-		}
-		if err == nil {
-			signers, closeAgent = append(signers, more...), closeConn
-		}
-	}
-	if len(signers) == 0 {
-		closeAgent()
-		return nil, nil, errors.New("no key to log in with: give KeyFiles, or load one into an ssh-agent (ssh-add)")
-	}
-	return []ssh.AuthMethod{ssh.PublicKeys(signers...)}, closeAgent, nil
-}
-
-func (c Config) agentSocket() string {
-	switch c.Agent {
-	case "":
-		return os.Getenv("SSH_AUTH_SOCK")
-	case "none":
-		return ""
-	}
-	return c.Agent
-}
-
-func agentKeys(ctx context.Context, socket string) (_ []ssh.Signer, closeConn func(), err error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	if err != nil {
-		return nil, nil, err
-	}
-	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ctx is connect's, and ends with it
-	signers, err := agent.NewClient(conn).Signers()
-	if err != nil {
-		return nil, nil, errors.Join(err, conn.Close())
-	}
-	return signers, func() { _ = conn.Close() }, nil
 }
 
 // listening notes when the server says something. What it reads are answers to operations, not the chatter of the transport, which

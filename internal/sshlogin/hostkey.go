@@ -1,4 +1,4 @@
-package sftp
+package sshlogin
 
 import (
 	"bytes"
@@ -70,7 +70,7 @@ func (c Config) hostKeys() (hostKeys, error) {
 	check := func(address string, remote net.Addr, key ssh.PublicKey) error {
 		return c.explainHostKey(known(address, remote, key), key, files)
 	}
-	return hostKeys{check: check, algorithms: [][]string{knownAlgorithms(known, c.address())}}, nil
+	return hostKeys{check: check, algorithms: [][]string{knownAlgorithms(known, c.Address())}}, nil
 }
 
 func (c Config) oneHostKey() (hostKeys, error) {
@@ -97,7 +97,7 @@ func (c Config) oneHostKey() (hostKeys, error) {
 }
 
 func (c Config) hostKeyError(key ssh.PublicKey, want ...string) *HostKeyError {
-	return &HostKeyError{Address: c.address(), KeyType: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Want: want}
+	return &HostKeyError{Address: c.Address(), KeyType: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Want: want}
 }
 
 func (c Config) explainHostKey(err error, key ssh.PublicKey, files []string) error {
