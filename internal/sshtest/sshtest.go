@@ -1,5 +1,5 @@
 // Package sshtest runs a real OpenSSH server for tests: on the loopback interface, as the user who runs the tests, with keys
-// and a configuration of its own, for one login key and for SFTP only.
+// and a configuration of its own, for one login key.
 package sshtest
 
 import (
@@ -46,9 +46,26 @@ type Server struct {
 // Host is where every Server listens.
 const Host = "127.0.0.1"
 
-// Start starts a server that is stopped at the end of the test. Its SFTP server gets the options, as in sftp-server(8), such
-// as "-P", "hardlink" for one that does not know hard links. Without an sshd, the test is skipped, or fails in CI.
+// Config says what a server lets its user do.
+type Config struct {
+	// User is the operating-system user who logs in. Empty means the one who runs the tests; only root can let in another.
+	User string
+	// Commands lets the user run commands. Otherwise there is SFTP only.
+	Commands bool
+	// SFTP are options of the SFTP server, as in sftp-server(8), such as "-P", "hardlink" for one that does not know hard links.
+	SFTP []string
+	// Lines are more lines of sshd_config.
+	Lines []string
+}
+
+// Start starts a server for SFTP with these options that is stopped at the end of the test. See [Run].
 func Start(t testing.TB, options ...string) *Server {
+	t.Helper()
+	return Run(t, Config{SFTP: options})
+}
+
+// Run starts a server that is stopped at the end of the test. Without an sshd, the test is skipped, or fails in CI.
+func Run(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	sshd := find(t)
 	dir := t.TempDir()
@@ -60,12 +77,25 @@ func Start(t testing.TB, options ...string) *Server {
 	}
 	login := writeKey(t, s.KeyFile)
 	s.HostKey = writeKey(t, filepath.Join(dir, "host"))
-	write(t, filepath.Join(dir, "authorized_keys"), string(ssh.MarshalAuthorizedKey(login)))
-	write(t, s.config, strings.Join([]string{
-		"HostKey " + filepath.Join(dir, "host"), "AuthorizedKeysFile " + filepath.Join(dir, "authorized_keys"), "StrictModes no",
-		"UsePAM no", "PermitRootLogin yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PidFile none",
-		"Subsystem sftp internal-sftp " + strings.Join(options, " "), "ForceCommand internal-sftp " + strings.Join(options, " "), "",
-	}, "\n"))
+	sftp := "internal-sftp " + strings.Join(cfg.SFTP, " ")
+	lines := []string{
+		"HostKey " + filepath.Join(dir, "host"), "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no",
+		"KbdInteractiveAuthentication no", "PidFile none", "Subsystem sftp " + sftp,
+	}
+	if !cfg.Commands {
+		lines = append(lines, "ForceCommand "+sftp)
+	}
+	keys := filepath.Join(dir, "authorized_keys")
+	if cfg.User == "" {
+		lines = append(lines, "UsePAM no")
+	} else {
+		s.User = cfg.User
+		keys = filepath.Join(openDir(t), "authorized_keys")
+		lines = append(lines, "UsePAM yes") // without it, sshd refuses accounts that have no password, as those of services
+	}
+	write(t, keys, string(ssh.MarshalAuthorizedKey(login)))
+	require.NoError(t, os.Chmod(keys, 0o644))
+	write(t, s.config, strings.Join(slices.Concat(lines, []string{"AuthorizedKeysFile " + keys}, cfg.Lines), "\n")+"\n")
 	if os.Getuid() == 0 {
 		require.NoError(t, os.MkdirAll("/run/sshd", 0o755), "the privilege separation directory of Debian's sshd")
 	}
@@ -85,6 +115,16 @@ func Start(t testing.TB, options ...string) *Server {
 		}
 	})
 	return s
+}
+
+// openDir is a directory into which any user may look.
+func openDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sshtest-")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
 }
 
 func find(t testing.TB) string {

@@ -6,11 +6,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strconv"
+	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -62,36 +61,6 @@ func NewContainer(cfg ContainerConfig) *Container {
 // Name implements [Host].
 func (h *Container) Name() string { return h.container }
 
-// wrapper runs inside the container around every command and reports its start and its end on standard error, marked with
-// a tag that nobody else knows. Docker's exit code alone cannot tell "the command exited with 1" from "docker failed", nor
-// a command that ended from a connection that did. Variables arrive under neutral names, so that a PATH or HOME meant for
-// the command does not change what the docker command line does.
-//
-// Arguments: tag, number of variables, directory or "", program, its arguments.
-const wrapper = `tag=$1 n=$2 dir=$3
-shift 3
-i=1
-while [ "$i" -le "$n" ]; do
-	eval "export \"\$UNDERSTUDY_ENV_$i\"; unset UNDERSTUDY_ENV_$i"
-	i=$((i+1))
-done
-no() { printf '%s no %s\n' "$tag" "$1" >&2; exit 127; }
-if [ -n "$dir" ]; then
-	[ -d "$dir" ] || no dir-exist
-	cd -- "$dir" 2>/dev/null || no dir-permission
-fi
-case $1 in
-*/*) [ -e "$1" ] || no exist
-	[ -f "$1" ] && [ -x "$1" ] || no permission ;;
-*) command -v "$1" >/dev/null 2>&1 || no exist ;;
-esac
-printf '%s start %s\n' "$tag" "$$" >&2
-"$@"
-code=$?
-printf '%s end %s\n' "$tag" "$code" >&2
-exit "$code"
-`
-
 // Run implements [Host].
 func (h *Container) Run(ctx context.Context, c Cmd) (Result, error) {
 	none := Result{ExitCode: -1}
@@ -101,19 +70,19 @@ func (h *Container) Run(ctx context.Context, c Cmd) (Result, error) {
 	if h.container == "" {
 		return none, startError(h.container, c, errors.New("ContainerConfig.Container is empty"))
 	}
-	tag := "understudy-" + rand.Text()
+	tag := newTag()
 	res, err := h.cli.Run(ctx, h.execCmd(c, tag))
 	var notStarted *StartError
 	if errors.As(err, &notStarted) {
 		return none, startError(h.container, c, fmt.Errorf("docker: %w", notStarted.Err))
 	}
-	said := parseMarks(res.Stderr, tag)
-	res.Stderr, res.ExitCode = said.stderr, -1
+	out, said := parseMarks(res.Stdout, tag), parseMarks(res.Stderr, tag)
+	res = Result{Stdout: out.output, Stderr: said.output, ExitCode: -1}
 	switch {
-	case said.ended:
+	case out.ended && said.ended:
 		res.ExitCode = said.code
 		if said.code != 0 {
-			return res, exitError(h.container, c, said.code, said.stderr)
+			return res, exitError(h.container, c, said.code, res.Stderr)
 		}
 		return res, nil
 	case said.refused != "":
@@ -124,40 +93,24 @@ func (h *Container) Run(ctx context.Context, c Cmd) (Result, error) {
 		}
 		return res, unknownError(h.container, c, context.Cause(ctx))
 	case said.pid == 0 && dockerRefused(res):
-		return res, startError(h.container, c, errors.New(tail(append(said.stderr, res.Stdout...))))
+		return res, startError(h.container, c, errors.New(tail(slices.Concat(said.output, res.Stdout))))
 	}
-	why := cmp.Or(tail(said.stderr), "docker gave no reason")
+	why := cmp.Or(tail(said.output), "docker gave no reason")
 	return res, unknownError(h.container, c, fmt.Errorf("connection to the container lost: %s", why))
 }
 
 // execCmd is the docker command line for c.
 func (h *Container) execCmd(c Cmd, tag string) Cmd {
-	args := []string{"exec"}
+	stdin := io.Reader(strings.NewReader(string(header(c, tag)) + goAhead))
 	if c.Stdin != nil {
-		args = append(args, "-i")
+		stdin = io.MultiReader(stdin, c.Stdin)
 	}
+	args := []string{"exec", "-i"}
 	if h.user != "" {
 		args = append(args, "-u", h.user)
 	}
-	var env []string
-	for i, e := range c.Env {
-		name := "UNDERSTUDY_ENV_" + strconv.Itoa(i+1)
-		args = append(args, "-e", name)
-		env = append(env, name+"="+e)
-	}
-	args = append(args, "--", h.container, "sh", "-c", wrapper, "sh", tag, strconv.Itoa(len(c.Env)), c.Dir, c.Path)
-	return Cmd{Path: h.docker, Args: append(args, c.Args...), Env: env, Stdin: c.Stdin}
+	return Cmd{Path: h.docker, Args: append(args, "--", h.container, "sh", "-c", wrapper), Stdin: stdin}
 }
-
-// killScript ends the process group of the wrapper, which leads it: docker exec starts every command in its own session.
-const killScript = `kill -s TERM -- "-$1" || exit 0
-i=0
-while kill -s 0 -- "-$1" 2>/dev/null; do
-	i=$((i+1))
-	if [ "$i" -gt "$2" ]; then kill -s KILL -- "-$1"; exit 0; fi
-	sleep 0.1
-done
-`
 
 // kill ends the command inside as far as possible; what comes of it changes nothing for the caller, who does not know the
 // outcome either way.
@@ -165,59 +118,7 @@ func (h *Container) kill(ctx context.Context, pid int) {
 	// The caller's context has ended, so this gets its own time.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.killAfter+10*time.Second)
 	defer cancel()
-	args := []string{"exec"}
-	if h.user != "" {
-		args = append(args, "-u", h.user)
-	}
-	tenths := int(h.killAfter / (100 * time.Millisecond))
-	args = append(args, "--", h.container, "sh", "-c", killScript, "sh", strconv.Itoa(pid), strconv.Itoa(tenths))
-	_, _ = h.cli.Run(ctx, Cmd{Path: h.docker, Args: args})
-}
-
-// marks is what the wrapper said, and the rest of standard error.
-type marks struct {
-	pid     int
-	ended   bool
-	code    int
-	refused string
-	stderr  []byte
-}
-
-func parseMarks(stderr []byte, tag string) marks {
-	var m marks
-	m.stderr = stderr
-	for {
-		before, rest, found := bytes.Cut(m.stderr, []byte(tag+" "))
-		if !found {
-			return m
-		}
-		line, after, whole := bytes.Cut(rest, []byte("\n"))
-		m.stderr = append(bytes.Clone(before), after...)
-		word, value, _ := strings.Cut(string(line), " ")
-		switch {
-		case !whole: // the connection broke within the mark
-			return m
-		case word == "start":
-			m.pid, _ = strconv.Atoi(value)
-		case word == "end":
-			code, err := strconv.Atoi(value)
-			m.ended, m.code = err == nil, code
-		case word == "no":
-			m.refused = value
-		}
-	}
-}
-
-func refusal(c Cmd, word string) error {
-	what, err := c.Path, fs.ErrNotExist
-	word, isDir := strings.CutPrefix(word, "dir-")
-	if isDir {
-		what = "working directory " + c.Dir
-	}
-	if word == "permission" {
-		err = fs.ErrPermission
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	_, _ = h.cli.Run(ctx, h.execCmd(killCmd(pid, h.killAfter), newTag()))
 }
 
 // dockerRefused recognises docker's own word that it did not start the command. Anything else stays in doubt.

@@ -1,7 +1,8 @@
 // Package host runs commands and reads and writes files on the machine where a PostgreSQL server lives, without caring
-// which kind of machine that is: this one ([Local]) or a container reached through the docker command line ([Container]).
+// which kind of machine that is: this one ([Local]), one reached over SSH ([SSH]), or a container reached through the docker command
+// line ([Container]).
 //
-//	h := host.NewLocal(host.LocalConfig{})
+//	h, err := host.Open("ssh://postgres@db1.example.com", host.OpenConfig{})
 //	res, err := h.Run(ctx, host.Cmd{Path: "/usr/lib/postgresql/17/bin/pg_controldata", Args: []string{dataDir}})
 //
 // The machine is the source of truth: nothing is cached, every call asks again.
@@ -20,7 +21,8 @@
 // # Secrets
 //
 // A password reaches a command in [Cmd].Env or [Cmd].Stdin. Neither is ever put into an argument list, on this machine or on
-// the other, nor printed: Cmd's String and LogValue leave them out. File contents travel through standard input.
+// the other, nor printed: Cmd's String and LogValue leave them out. Over SSH and into containers they travel through standard input, as
+// file contents do.
 //
 // # Files
 //
