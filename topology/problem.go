@@ -210,6 +210,21 @@ const (
 	FsyncOff Code = "fsync-off"
 )
 
+// defaultSeverity is that of a kind of problem where nothing makes it better or worse.
+func defaultSeverity(code Code) Severity {
+	switch code {
+	case NoPrimary, PrimaryUnknown, SeveralPrimaries, ReadOnlyPrimary, Silent, OtherSystem, Detached, Loop,
+		MissingSlot, SharedName, SendersExhausted, Diverged, TimelineAhead, CommitsBlocked, SyncUnmet,
+		SyncImpossible, SyncWeaker, CommitNotWaiting, ArchivingNever, ArchivingOff, SlotAtRisk, SlotLost,
+		LowerLimit, MajorDiffers, BlockSizeDiffers, WALLevel, FsyncOff:
+		return Critical
+	case Restarted, SlotExtended, SettingsDiffer:
+		return Notice
+	default:
+		return Warning
+	}
+}
+
 // Problem is something that is wrong with an observed cluster.
 type Problem struct {
 	Code     Code     `json:"code"`
