@@ -36,13 +36,13 @@ func Assess(c Cluster, s Status, l Limits) Report {
 		a.checkSlots(p)
 	}
 	a.checkLinks()
+	a.checkSync()
 	for _, p := range a.answering {
 		a.checkSenders(p)
 		a.checkLag(p)
 		a.checkArchive(p)
 		a.checkSettings(p)
 	}
-	a.checkSync()
 	slices.SortFunc(a.problems, compareProblems)
 	return Report{Tree: a.tree, Primary: a.sole(), Likely: a.likely, Problems: a.problems}
 }
@@ -64,12 +64,13 @@ type assessment struct {
 	desired   NodeID       // who should be the primary
 	likely    NodeID
 
-	renamed  map[NodeID]string // nodes that stream under this other name
+	renamed  map[NodeID]string            // nodes that stream under this other name
+	wanting  map[NodeID]map[string]string // settings by the description
 	problems []Problem
 }
 
 func newAssessment(c Cluster, s Status, l Limits) *assessment {
-	a := &assessment{c: c, limits: l, tree: Derive(c, s), places: map[NodeID]*Place{}, parents: map[NodeID]*Place{}, renamed: map[NodeID]string{}}
+	a := &assessment{c: c, limits: l, tree: Derive(c, s), places: map[NodeID]*Place{}, parents: map[NodeID]*Place{}, renamed: map[NodeID]string{}, wanting: map[NodeID]map[string]string{}}
 	for _, p := range a.tree.Places() {
 		a.places[p.Node.ID] = p
 		for _, child := range p.Children {
@@ -176,8 +177,8 @@ func (a *assessment) checkNoPrimary() {
 		if len(a.answering) > 0 {
 			answers = fmt.Sprintf("none of those that answer (%s) accepts writes", names(a.answering))
 		}
-		a.add(PrimaryUnknown, "", a.likely, fmt.Sprintf("find out on the machines of %s whether their servers run; promote nobody before it is certain "+
-			"that they do not accept writes", names(silent)), "%s; %s did not answer and may", answers, names(silent))
+		a.add(PrimaryUnknown, "", a.likely, fmt.Sprintf("find out whether %s accept writes, on the machines themselves; promote nobody before it is certain "+
+			"that none of them does", names(silent)), "%s; %s did not answer and may", answers, names(silent))
 	}
 }
 

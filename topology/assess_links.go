@@ -33,7 +33,7 @@ func (a *assessment) checkTimeline(p *Place) {
 	case o.Timeline < first.Timeline:
 		a.checkFork(p)
 	case ahead > 0 && p.Link == nil && o.Receiver == nil:
-		a.add(Diverged, id, primary, a.rewind(p), "it is on timeline %d like %s, but at %s, which is %s further than %s at %s, and streams from nobody",
+		a.add(Diverged, id, primary, keepFirst+a.clone(p.Node, primary)+"; pg_rewind needs two timelines", "it is on timeline %d like %s, but at %s, which is %s further than %s at %s, and streams from nobody",
 			o.Timeline, primary, o.Position, Bytes(ahead), primary, first.Position)
 	}
 }
@@ -67,6 +67,8 @@ func (a *assessment) checkFork(p *Place) {
 	}
 }
 
+const keepFirst = "save what only it has, if that is wanted: it is lost for the others. Then "
+
 // rewind is how a diverged node comes back.
 func (a *assessment) rewind(p *Place) string {
 	primary := a.primary.Node.ID
@@ -74,7 +76,7 @@ func (a *assessment) rewind(p *Place) string {
 	if o := p.Observation; o.Control.Checksums || o.Parameters["wal_log_hints"].Value == "on" {
 		how = fmt.Sprintf("stop it and run pg_rewind against %s, or %s", primary, how)
 	}
-	return "save what only it has, if that is wanted: it is lost for the others. Then " + how
+	return keepFirst + how
 }
 
 // checkLinks reports connections that are not there, or not where they should be.
@@ -335,7 +337,7 @@ func (a *assessment) checkUpstream(p *Place) {
 		a.add(WrongUpstream, id, actual, a.reparent(p.Node, wanted, p.Observation.Version)+". If it is right as it is, correct the description",
 			"it follows %s, and should follow %s", actual, wanted)
 	}
-	if confirmed || a.renamed[id] != "" {
+	if confirmed || a.renamed[id] != "" || a.has(id, Diverged, TimelineAhead, TimelineBehind) {
 		return
 	}
 	if isNode {
@@ -453,7 +455,7 @@ func (a *assessment) checkDelay(p *Place, lag int64) {
 	o, delay := p.Observation, p.Node.Delay
 	remedy := fmt.Sprintf("set recovery_min_apply_delay = '%dms' there (12+; up to 11 in recovery.conf) and %s", delay.Milliseconds(),
 		a.service(p.Node, takeUp(o.Version, 12)))
-	if set, ok := duration(o, "recovery_min_apply_delay"); ok && set != delay {
+	if set, ok := o.duration("recovery_min_apply_delay"); ok && set != delay {
 		code, how := DelayNotKept, "less"
 		if set > delay {
 			code, how = DelayExceeded, "more"

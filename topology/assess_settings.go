@@ -133,11 +133,14 @@ func (p Parameter) where() string {
 
 // rendered is what a node's settings should be, by name; none if that is not known.
 func (a *assessment) rendered(p *Place) map[string]string {
-	cfg, err := a.c.Render(p.Node.ID, major(p.Observation.Version))
-	if err != nil {
-		return nil
+	values, ok := a.wanting[p.Node.ID]
+	if !ok {
+		if cfg, err := a.c.Render(p.Node.ID, major(p.Observation.Version)); err == nil {
+			values = cfg.Values()
+		}
+		a.wanting[p.Node.ID] = values
 	}
-	return cfg.Values()
+	return values
 }
 
 // sameValue compares two values of a parameter as its server does.

@@ -47,18 +47,23 @@ func (s *syncCheck) stall() {
 		}
 	}
 	lift := "bring the missing standby back. To go on without, at the price of durability: " + s.alter("")
-	short := there < listed.Num && len(listed.Names) > 0
-	blocked := s.o.Blocked
-	state := fmt.Sprintf("synchronous_standby_names = %s asks for %d, and %d of them stream", listed, listed.Num, there)
-	impossible := listed.Num > len(listed.Names) && !slices.Contains(listed.Names, "*")
-	if impossible {
-		s.add(SyncImpossible, s.id, "", s.alterTo(), "synchronous_standby_names = %s asks for %d of %s: no commit ever returns",
-			listed, listed.Num, count(len(listed.Names), "name"))
+	if there >= listed.Num {
+		lift = "they stream and do not confirm: look at their disks, at replay there and at the network. " +
+			"To go on without, at the price of durability: " + s.alter("")
 	}
-	switch {
-	case blocked.Commits > 0 && exceeds(seconds(blocked.Longest), s.limits.Blocked, 10):
-		s.add(CommitsBlocked, s.id, "", lift, "%s for a synchronous standby, the longest for %s; %s", waits(blocked.Commits), round(blocked.Longest), state)
-	case short && !impossible:
+	short := there < listed.Num && len(listed.Names) > 0
+	state := fmt.Sprintf("synchronous_standby_names = %s asks for %d, and %d of them stream", shown(listed), listed.Num, there)
+	waiting := ""
+	if b := s.o.Blocked; b.Commits > 0 && exceeds(seconds(b.Longest), s.limits.Blocked, 10) {
+		waiting = fmt.Sprintf("%s for a synchronous standby, the longest for %s", waits(b.Commits), round(b.Longest))
+	}
+	switch impossible := listed.Num > len(listed.Names) && !slices.Contains(listed.Names, "*"); {
+	case impossible:
+		s.add(SyncImpossible, s.id, "", s.alterTo(), "synchronous_standby_names = %s asks for %d of %s: no commit ever returns%s",
+			shown(listed), listed.Num, count(len(listed.Names), "name"), prefixed("; ", waiting))
+	case waiting != "":
+		s.add(CommitsBlocked, s.id, "", lift, "%s; %s", waiting, state)
+	case short:
 		s.add(SyncUnmet, s.id, "", lift, "%s: commits wait", state)
 	}
 }
@@ -76,13 +81,13 @@ func (s *syncCheck) names() {
 	for _, name := range s.inEffect.Names {
 		switch {
 		case name == "*":
-			s.add(SyncAnyone, s.id, "", s.alterTo(), "synchronous_standby_names = %s counts every program that streams, pg_receivewal and strangers included", s.inEffect)
+			s.add(SyncAnyone, s.id, "", s.alterTo(), "synchronous_standby_names = %s counts every program that streams, pg_receivewal and strangers included", shown(s.inEffect))
 		case !s.isNode(name) && !slices.ContainsFunc(s.streaming, func(other string) bool { return strings.EqualFold(name, other) }):
 			nobody = append(nobody, fmt.Sprintf("%q", name))
 		}
 	}
 	if len(nobody) > 0 {
-		s.add(SyncNobody, s.id, "", s.alterTo(), "synchronous_standby_names = %s lists %s, which is no node and streams nowhere", s.inEffect, strings.Join(nobody, ", "))
+		s.add(SyncNobody, s.id, "", s.alterTo(), "synchronous_standby_names = %s lists %s, which is no node and streams nowhere", shown(s.inEffect), strings.Join(nobody, ", "))
 	}
 }
 
@@ -114,7 +119,7 @@ func (s *syncCheck) policy() {
 			s.inEffect.Num, now.Num, strings.Join(full.Names, ", "), streamNow(now.Names, s.streaming))
 	case s.has(s.id, SyncImpossible, SyncAnyone, SyncNobody), sameSync(s.inEffect, now), sameSync(s.inEffect, full):
 	case len(full.Names) == 0 || s.inEffect.Num > full.Num || !sameSync(withNumber(s.inEffect, full.Num), full):
-		s.add(SyncNamesDiffer, s.id, "", s.alterTo(), "synchronous_standby_names is %s, and by the policy %s", orNothing(s.inEffect), orNothing(full))
+		s.add(SyncNamesDiffer, s.id, "", s.alterTo(), "synchronous_standby_names is %s, and by the policy %s", shown(s.inEffect), shown(full))
 	}
 }
 
@@ -140,6 +145,15 @@ func (s *syncCheck) alterTo() string {
 	names, err := s.wantedNames(there, false)
 	if err != nil {
 		return "correct the description: " + err.Error()
+	}
+	listed := 0
+	for _, name := range s.streaming {
+		if names.Lists(name) {
+			listed++
+		}
+	}
+	if listed < names.Num {
+		return s.alter(names.String()) + "; commits then wait until enough of them stream"
 	}
 	return s.alter(names.String())
 }
@@ -179,12 +193,8 @@ func withNumber(s guc.SyncNames, n int) guc.SyncNames {
 	return s
 }
 
-func orNothing(s guc.SyncNames) string {
-	if len(s.Names) == 0 {
-		return "empty"
-	}
-	return s.String()
-}
+// shown writes the setting as it stands in a file, for people.
+func shown(s guc.SyncNames) string { return literal(s.String()) }
 
 func streamNow(names, streaming []string) string {
 	var there []string
@@ -200,7 +210,7 @@ func streamNow(names, streaming []string) string {
 }
 
 // duration returns a parameter that is one, in the unit of its major.
-func duration(o Observation, name string) (time.Duration, bool) {
+func (o Observation) duration(name string) (time.Duration, bool) {
 	text := o.Parameters[name].Value
 	if text == "" {
 		return 0, false

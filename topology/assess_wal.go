@@ -40,11 +40,11 @@ func (a *assessment) checkSlot(p *Place, s Slot) {
 		a.add(SlotAtRisk, id, owner, fmt.Sprintf("let its standby catch up, or give it time: raise max_slot_wal_keep_size, if the disk has the room, and %s",
 			a.service(p.Node, "reload")), "slot %q (%s) keeps %s, and may be lost %s", s.Name, state, Bytes(max(0, s.Keeps)), left(s))
 	case owner != "" && !s.Active && a.leftOver(p, owner):
-		severity := Warning
+		severity, keeps := Warning, Bytes(max(0, s.Keeps))+" of WAL"
 		if s.Restart == 0 {
-			severity = Notice
+			severity, keeps = Notice, "nothing"
 		}
-		a.addAs(severity, SlotLeftOver, id, owner, drop, "slot %q is inactive, %s does not stream from here, and it keeps %s", s.Name, owner, Bytes(max(0, s.Keeps)))
+		a.addAs(severity, SlotLeftOver, id, owner, drop, "slot %q is inactive, %s does not stream from here, and it keeps %s", s.Name, owner, keeps)
 	case !s.Active && exceeds(s.Keeps, a.limits.SlotKeeps, 8<<30):
 		a.add(SlotKeepsWAL, id, owner, "bring back who uses it, or, if that is nobody, drop it: "+drop, "slot %q is inactive%s and keeps %s of WAL",
 			s.Name, inactiveSince(s), Bytes(s.Keeps))
