@@ -87,7 +87,7 @@ func acceptsAccess(t *testing.T, s *livepg.Server) {
 	}
 	name := s.DataDir() + "/pg_hba.conf"
 	require.NoError(t, s.In.Host.WriteFile(t.Context(), name, file.Bytes(), 0o600))
-	require.NoError(t, s.Reload(t.Context()))
+	s.Reloaded(t)
 	require.Equal(t, "0", s.SQL(t, "SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL"))
 	got := s.SQL(t, `SELECT string_agg(concat_ws(' ', type, database[1], user_name[1], address, netmask, auth_method), E'\n' ORDER BY line_number)
 		FROM pg_hba_file_rules`)

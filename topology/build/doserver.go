@@ -152,7 +152,11 @@ func (b *Builder) reload(ctx context.Context, n topology.Node) error {
 	if err != nil {
 		return err
 	}
-	if err := node.Reload(ctx); err != nil {
+	reloaded, err := node.Reload(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := reloaded.Err(); err != nil {
 		return err
 	}
 	return b.until(ctx, fmt.Sprintf("%s to take its configuration up", n.ID), func(ctx context.Context) error {

@@ -26,7 +26,7 @@
 //
 // # Names beside the data directory
 //
-// DataDir + ".log" is the server's log unless Config says otherwise, ".cloning" a clone that is not finished (the next
+// DataDir + ".log" is the server's log unless Config says otherwise, ".incoming" a clone that is not finished (the next
 // one removes it), ".rewinding" a rewind that was not finished (set it aside), ".aside-" and a time what was set aside, ".pw"
 // the password on its way to initdb.
 //

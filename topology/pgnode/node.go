@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/understudy-ha/understudy/pgconf"
-	"github.com/understudy-ha/understudy/pgconf/hba"
-	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/topology/host"
 )
@@ -164,103 +159,6 @@ func (n *Node) writeSecret(ctx context.Context, name, secret string) error {
 		return err
 	}
 	return n.cfg.Host.WriteFile(ctx, name, []byte(secret+"\n"), 0o600)
-}
-
-// Configure edits postgresql.conf in the data directory to say what settings say, leaving everything else in it as it is,
-// and replaces pg_hba.conf by the given records. A server that runs takes the changes up at the next reload or restart,
-// whichever each parameter needs. See [Node.Set] for settings that would have no effect.
-func (n *Node) Configure(ctx context.Context, settings map[string]string, access []hba.Record) error {
-	return n.configure(ctx, n.cfg.DataDir, settings, access)
-}
-
-func (n *Node) configure(ctx context.Context, dir string, settings map[string]string, access []hba.Record) error {
-	rules := hba.New(path.Join(dir, "pg_hba.conf"))
-	for _, r := range access {
-		if err := rules.Append(r); err != nil {
-			return err
-		}
-	}
-	if err := n.set(ctx, dir, settings); err != nil {
-		return err
-	}
-	if err := n.cfg.Host.WriteFile(ctx, path.Join(dir, "pg_hba.conf"), rules.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write pg_hba.conf: %w", err)
-	}
-	return nil
-}
-
-// Set edits postgresql.conf to say what settings say and leaves everything else in it as it is. See [Node.Reload]. It changes
-// nothing and returns an [*OverruledError] if postgresql.auto.conf, which ALTER SYSTEM writes, says otherwise. Files that
-// postgresql.conf includes after the setting's line are not looked at.
-func (n *Node) Set(ctx context.Context, settings map[string]string) error {
-	return n.set(ctx, n.cfg.DataDir, settings)
-}
-
-// OverruledError says that a setting in postgresql.conf would have no effect. Its text leaves out values that may hold a secret.
-type OverruledError struct {
-	File string // postgresql.auto.conf
-	Line int
-	Name string
-	Have string // the value there
-	Want string // the value that was to be set
-}
-
-func (e *OverruledError) Error() string {
-	have, want := fmt.Sprintf("%q", e.Have), fmt.Sprintf("%q", e.Want)
-	if pgconf.MayHoldSecret(e.Name) {
-		have, want = "set", "what is wanted"
-	}
-	return fmt.Sprintf("%s:%d: %s is %s here, which wins over %s in postgresql.conf; remove it with ALTER SYSTEM RESET %s, then try again",
-		e.File, e.Line, e.Name, have, want, e.Name)
-}
-
-func (n *Node) set(ctx context.Context, dir string, settings map[string]string) error {
-	auto, err := n.autoConf(ctx, dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if s, ok := auto.Get(name); ok && s.Value != settings[name] {
-			return &OverruledError{path.Join(dir, autoConfName), s.Line, s.Name, s.Value, settings[name]}
-		}
-	}
-	name := path.Join(dir, "postgresql.conf")
-	data, err := n.cfg.Host.ReadFile(ctx, name)
-	if err != nil {
-		return fmt.Errorf("read postgresql.conf: %w", err)
-	}
-	conf, err := pgconf.Parse(name, data)
-	if err != nil {
-		return err
-	}
-	if err := conf.SetAll(settings); err != nil {
-		return err
-	}
-	if err := n.cfg.Host.WriteFile(ctx, name, conf.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write postgresql.conf: %w", err)
-	}
-	return nil
-}
-
-const autoConfName = "postgresql.auto.conf"
-
-// autoConf reads postgresql.auto.conf; if there is none, it is empty.
-func (n *Node) autoConf(ctx context.Context, dir string) (*pgconf.File, error) {
-	name := path.Join(dir, autoConfName)
-	data, err := n.cfg.Host.ReadFile(ctx, name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: %w", autoConfName, err)
-	}
-	return pgconf.Parse(name, data)
-}
-
-// Follow makes the server a standby as cfg says; it takes effect at the next start. See [recovery.Apply].
-func (n *Node) Follow(ctx context.Context, cfg recovery.Config) error {
-	major, err := n.Major(ctx)
-	if err != nil {
-		return err
-	}
-	return recovery.Apply(ctx, n.cfg.Host, recovery.Server{DataDir: n.cfg.DataDir, Major: pgconf.Major(major)}, cfg)
 }
 
 // Control reads the control file of the data directory. On a running server the checksum can fail for a moment; then the

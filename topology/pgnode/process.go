@@ -94,16 +94,6 @@ func (n *Node) waitGone(ctx context.Context) error {
 	}
 }
 
-// Promote ends recovery and waits until the server accepts writes. It returns an error for a server that is not a standby.
-// After any other error the promotion may have taken place, or may still: observe the server. The caller must know that no other
-// primary is left. Package recovery/promote does more for who has a connection to the server.
-func (n *Node) Promote(ctx context.Context) error {
-	if err := n.ask(ctx, n.driver.promote); err != nil {
-		return fmt.Errorf("promote server in %s: %w", n.cfg.DataDir, err)
-	}
-	return nil
-}
-
 // ask tells something to a server that must be running.
 func (n *Node) ask(ctx context.Context, what func(context.Context) error) error {
 	pids, err := n.Processes(ctx)

@@ -31,7 +31,8 @@ func TestLifecycle(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, there)
 		noProcesses(t, s.Node)
-		require.ErrorContains(t, s.Reload(ctx), "does not run")
+		_, err = s.Reload(ctx, nil)
+		require.ErrorContains(t, err, "does not run")
 		require.ErrorContains(t, s.Promote(ctx), "does not run")
 		require.NoError(t, s.Kill(ctx), "killing nothing")
 
@@ -47,14 +48,17 @@ func TestLifecycle(t *testing.T) {
 
 		var start *pgnode.StartError
 		require.ErrorAs(t, s.Start(ctx), &start, "a second start")
-		require.Contains(t, strings.Join(start.Log, "\n"), `lock file "postmaster.pid" already exists`)
+		require.Equal(t, pgnode.Runs, start.Kind)
+		require.ErrorIs(t, start, pgnode.ErrRuns)
 		require.ErrorContains(t, s.Promote(ctx), "not in standby mode")
 		_, err = s.SetAside(ctx, time.Now())
 		require.ErrorContains(t, err, "stop it first")
 		require.Equal(t, "1", s.SQL(t, "SELECT 1"), "none of that has disturbed it")
 
 		require.NoError(t, s.Set(ctx, map[string]string{"work_mem": "7MB"}))
-		require.NoError(t, s.Reload(ctx))
+		reloaded, err := s.Reload(ctx, nil)
+		require.NoError(t, err)
+		require.Equal(t, pgnode.Reloaded{Outcome: pgnode.Accepted, Changed: []string{"work_mem"}}, reloaded)
 		s.Wait(t, "SHOW work_mem", "7MB")
 
 		require.NoError(t, s.Stop(ctx, pgnode.StopFast))
@@ -169,7 +173,8 @@ func TestStalePidFile(t *testing.T) {
 	write(t, in, s.DataDir()+"/postmaster.pid", fmt.Sprintf("%d\n%s\n1\n5432\n\n\n\nready   \n", innocent, s.DataDir()), 0o600)
 
 	require.NoError(t, s.Stop(t.Context(), pgnode.StopImmediate), "there is nothing to stop")
-	require.ErrorContains(t, s.Reload(t.Context()), "none of its processes")
+	_, err := s.Reload(t.Context(), nil)
+	require.ErrorContains(t, err, "none of its processes")
 	require.ErrorContains(t, s.Promote(t.Context()), "none of its processes")
 	noProcesses(t, s.Node)
 	require.True(t, alive(innocent))

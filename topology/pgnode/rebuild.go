@@ -1,14 +1,15 @@
 package pgnode
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
-	"time"
 
-	"github.com/understudy-ha/understudy/pgconf"
 	"github.com/understudy-ha/understudy/pgconf/conninfo"
 	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/recovery"
@@ -29,14 +30,18 @@ type Standby struct {
 // unfinished copy holds (ReceiveXlogStream in src/bin/pg_basebackup/receivelog.c). No node can have this name.
 const cloneName = "understudy-clone"
 
-// Clone copies the server at source into the data directory with pg_basebackup (fast checkpoint, WAL streamed along) and
-// makes the copy a standby. Nothing of that name may exist; see [Node.SetAside]. The copy is made beside it in
-// DataDir + ".cloning" and moved into place when it is complete and configured; a leftover of an interrupted Clone there is
-// removed first, since it never was in use. source names a role with REPLICATION; its password comes from the passfile it
-// names, and one in source itself is refused. The server is not started.
+// Clone copies the server at source into the data directory with pg_basebackup, or the program Config.Basebackup (fast checkpoint, WAL
+// streamed along), and makes the copy a standby. source may be a standby itself. Nothing of that name may exist; see
+// [Node.SetAside]. The copy is made beside it in DataDir + ".incoming" and moved into place when it is complete and configured; a
+// leftover of an interrupted Clone there is removed first, since it never was in use. source names a role with REPLICATION; its
+// password comes from the passfile it names, and one in source itself is refused. The server is not started.
+//
+// A configuration that lies outside of the data directory is the machine's own: it is edited as standby says, and of the source's, none
+// is kept. Whether all tablespaces of the source have a place here, [Node.CheckTablespaces] tells before; one that has none ends
+// the clone with a [*TablespaceError].
 func (n *Node) Clone(ctx context.Context, source conninfo.Info, standby Standby) error {
 	if err := n.clone(ctx, source, standby); err != nil {
-		return fmt.Errorf("clone: %w", err)
+		return fmt.Errorf("clone: %w", redacted(err))
 	}
 	return nil
 }
@@ -54,31 +59,83 @@ func (n *Node) clone(ctx context.Context, source conninfo.Info, standby Standby)
 			return fmt.Errorf("%s exists: set it aside first", name)
 		}
 	}
-	major, err := n.Major(ctx)
-	if err != nil {
+	if err := n.checkOwnConfig(ctx); err != nil {
 		return err
 	}
-	incoming := n.cfg.DataDir + ".cloning"
-	if err := n.removeIncoming(ctx, incoming); err != nil {
+	if err := n.removeIncoming(ctx); err != nil {
 		return fmt.Errorf("remove an unfinished earlier copy: %w", err)
 	}
-	// -R makes the copy a standby before it is complete, so that at no time could anyone start it as a primary.
-	_, err = n.run(ctx, "pg_basebackup", "-D", incoming, "-d", source.With("application_name", cloneName).Text(),
-		"-X", "stream", "-c", "fast", "-w", "-R")
-	if err != nil {
-		return fmt.Errorf("pg_basebackup: %w", err)
-	}
-	if err := n.adopt(ctx, incoming, major, standby); err != nil {
+	if err := n.copyFrom(ctx, source.With("application_name", cloneName)); err != nil {
 		return err
 	}
-	if err := n.cfg.Host.Rename(ctx, incoming, n.cfg.DataDir); err != nil {
+	if err := n.checkCopied(ctx); err != nil {
+		return err
+	}
+	if err := n.adopt(ctx, n.incoming(), standby); err != nil {
+		return err
+	}
+	if err := n.cfg.Host.Rename(ctx, n.incoming(), n.cfg.DataDir); err != nil {
 		return fmt.Errorf("move the finished copy into place: %w", err)
 	}
 	return nil
 }
 
-// removeIncoming removes what an interrupted Clone left, unless somebody has started a server in it.
-func (n *Node) removeIncoming(ctx context.Context, dir string) error {
+// incoming is the name of a clone until it is a configured standby. The program Config.Basebackup makes it under that name and another
+// ".incoming".
+func (n *Node) incoming() string { return n.cfg.DataDir + ".incoming" }
+
+// checkOwnConfig makes sure that there is a configuration for the clone, if it does not come with the data.
+func (n *Node) checkOwnConfig(ctx context.Context) error {
+	if !n.cfg.ownConfig() {
+		return nil
+	}
+	there, err := n.cfg.Host.Exists(ctx, n.cfg.ConfigFile)
+	if err == nil && !there {
+		err = fmt.Errorf("%s is not there: create the server's configuration first (for a Debian cluster with Init, then set its data aside)", n.cfg.ConfigFile)
+	}
+	return err
+}
+
+// copyFrom makes the copy.
+func (n *Node) copyFrom(ctx context.Context, source conninfo.Info) error {
+	if n.cfg.Basebackup != "" {
+		args := []string{"--wal=stream", "--checkpoint=fast"}
+		for _, from := range slices.Sorted(maps.Keys(n.cfg.Tablespaces)) {
+			args = append(args, "--tablespace="+from+"="+n.cfg.Tablespaces[from])
+		}
+		_, err := n.cfg.Host.Run(ctx, host.Cmd{Path: n.cfg.Basebackup, Args: append(args, source.Text(), n.incoming())})
+		return err
+	}
+	// -R makes the copy a standby before it is complete, so that at no time could anyone start it as a primary.
+	args := []string{"-D", n.incoming(), "-d", source.Text(), "-X", "stream", "-c", "fast", "-w", "-R"}
+	escape := strings.NewReplacer(`\`, `\\`, "=", `\=`)
+	for _, from := range slices.Sorted(maps.Keys(n.cfg.Tablespaces)) {
+		args = append(args, "-T", escape.Replace(from)+"="+escape.Replace(n.cfg.Tablespaces[from]))
+	}
+	if _, err := n.run(ctx, "pg_basebackup", args...); err != nil {
+		return fmt.Errorf("pg_basebackup: %w", err)
+	}
+	return nil
+}
+
+// removeIncoming removes what an interrupted Clone left, unless somebody has started a server in it. What the program Config.Basebackup
+// left, it removes by itself, with the tablespaces.
+func (n *Node) removeIncoming(ctx context.Context) error {
+	names := []string{n.incoming()}
+	if n.cfg.Basebackup == "" {
+		names = append(names, n.incoming()+".incoming")
+	}
+	for _, name := range names {
+		if err := n.removeDir(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDir removes a directory in which no server runs. [host.Host] has no recursive removal on purpose; only names that nobody uses
+// as a data directory may come here.
+func (n *Node) removeDir(ctx context.Context, dir string) error {
 	pids, err := n.processesIn(ctx, dir)
 	if err != nil {
 		return err
@@ -86,60 +143,59 @@ func (n *Node) removeIncoming(ctx context.Context, dir string) error {
 	if len(pids) > 0 {
 		return fmt.Errorf("a server runs in %s (pid %d)", dir, pids[0])
 	}
-	// Host has no recursive removal on purpose; this one name is safe, since it never held a copy in use.
-	_, err = n.cfg.Host.Run(ctx, host.Cmd{Path: "rm", Args: []string{"-rf", "--", dir}})
+	_, err = n.cfg.Host.Run(ctx, host.Cmd{Path: "rm", Args: []string{"-rf", "--one-file-system", "--", dir}})
 	return err
 }
 
-// checkSource refuses secrets, because the source ends up in the arguments of a command.
-func checkSource(source conninfo.Info) error {
-	if source.String() != source.Text() {
-		return fmt.Errorf("source %v holds a secret, which every user of the machine could read in the process list: name a passfile instead", source)
-	}
-	return nil
-}
-
-// adopt gives a data directory its role, and then its own configuration.
-func (n *Node) adopt(ctx context.Context, dir string, major int, standby Standby) error {
-	if err := n.clearAutoConf(ctx, dir, standby.Settings); err != nil {
-		return err
-	}
-	if err := recovery.Apply(ctx, n.cfg.Host, recovery.Server{DataDir: dir, Major: pgconf.Major(major)}, standby.Recovery); err != nil {
-		return err
-	}
-	return n.configure(ctx, dir, standby.Settings, standby.Access)
-}
-
-// roleSettings are the parameters that say whom a server follows. Set on the source, by pg_basebackup -R or ALTER SYSTEM, they
-// are wrong for whoever follows the source.
-var roleSettings = []string{
-	"primary_conninfo", "primary_slot_name", "restore_command", "archive_cleanup_command", "recovery_end_command",
-	"recovery_min_apply_delay", "recovery_target", "recovery_target_action", "recovery_target_inclusive", "recovery_target_lsn",
-	"recovery_target_name", "recovery_target_time", "recovery_target_timeline", "recovery_target_xid", "promote_trigger_file",
-}
-
-// clearAutoConf comments out what would overrule the standby's own configuration.
-func (n *Node) clearAutoConf(ctx context.Context, dir string, settings map[string]string) error {
-	auto, err := n.autoConf(ctx, dir)
+// adopt gives the data directory that lies at a place for now its role, and then its own configuration.
+func (n *Node) adopt(ctx context.Context, at string, standby Standby) error {
+	server, err := n.Server(ctx)
 	if err != nil {
 		return err
 	}
-	before := string(auto.Bytes())
-	for _, name := range roleSettings {
-		if err := auto.Unset(name); err != nil {
-			return err
-		}
+	if err := n.checkConfig(ctx, at); err != nil {
+		return err
 	}
-	for name := range settings {
-		if err := auto.Unset(name); err != nil {
-			return err
-		}
+	if err := n.clearAutoConf(ctx, at, standby.Settings); err != nil {
+		return err
 	}
-	if string(auto.Bytes()) == before {
+	if err := takeOver(ctx, n.files(at), server, standby.Recovery); err != nil {
+		return err
+	}
+	return n.configure(ctx, at, standby.Settings, standby.Access)
+}
+
+// checkConfig makes the configuration one of its own. If that lies elsewhere, the source's is removed from a copy; if not, and the
+// source has none in its data directory, it begins empty.
+func (n *Node) checkConfig(ctx context.Context, at string) error {
+	f := n.files(at)
+	if !n.cfg.ownConfig() {
+		there, err := n.cfg.Host.Exists(ctx, f.path(n.cfg.ConfigFile))
+		if err == nil && !there {
+			err = f.WriteFile(ctx, n.cfg.ConfigFile, nil, 0o600)
+		}
+		return err
+	}
+	if at == n.cfg.DataDir {
 		return nil
 	}
-	if err := n.cfg.Host.WriteFile(ctx, path.Join(dir, autoConfName), auto.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", autoConfName, err)
+	conf, err := n.load(ctx, at)
+	if err != nil {
+		return err
+	}
+	for name, parameter := range map[string]string{"postgresql.conf": "config_file", "pg_hba.conf": "hba_file", "pg_ident.conf": "ident_file"} {
+		name = path.Join(n.cfg.DataDir, name)
+		if s, ok := conf.Get(parameter); ok && path.Clean(s.Value) == name || slices.Contains(conf.Files(), name) {
+			continue
+		}
+		if n.cfg.Manager != Debian && parameter != "config_file" {
+			if _, ok := conf.Get(parameter); !ok {
+				continue // that is where the server looks
+			}
+		}
+		if err := f.Remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -161,11 +217,12 @@ func (n *Node) CanRewind(ctx context.Context) bool {
 // a mixture of two servers, and complete but without its role it would start as a second primary on the timeline of the
 // first. After an interruption it stays under that name, Start and Rewind return [ErrHalfRewound], and only a clone helps.
 //
-// The configuration files come from the source, so the standby's own are written anew. The primary must have made a
+// Configuration files in the data directory come from the source, so the standby's own are written anew; those outside are edited as
+// for [Node.Clone]. A server that was retired is refused, see [Node.Unretire]. The primary must have made a
 // checkpoint on its timeline since its promotion, or pg_rewind up to 15 sees no difference (manual of pg_rewind, 16).
 func (n *Node) Rewind(ctx context.Context, source conninfo.Info, standby Standby) error {
 	if err := n.rewind(ctx, source, standby); err != nil {
-		return fmt.Errorf("rewind: %w", err)
+		return fmt.Errorf("rewind: %w", redacted(err))
 	}
 	return nil
 }
@@ -184,8 +241,7 @@ func (n *Node) rewind(ctx context.Context, source conninfo.Info, standby Standby
 	if half {
 		return ErrHalfRewound
 	}
-	major, err := n.Major(ctx)
-	if err != nil {
+	if err := n.checkRetired(ctx); err != nil {
 		return err
 	}
 	if err := n.endCleanly(ctx); err != nil {
@@ -196,7 +252,7 @@ func (n *Node) rewind(ctx context.Context, source conninfo.Info, standby Standby
 		return fmt.Errorf("pg_rewind --dry-run: %w", err)
 	}
 	// This finds out what is wrong with the configuration before there is no way back.
-	if err := n.adopt(ctx, n.cfg.DataDir, major, standby); err != nil {
+	if err := n.adopt(ctx, n.cfg.DataDir, standby); err != nil {
 		return err
 	}
 	if err := n.cfg.Host.Rename(ctx, n.cfg.DataDir, n.rewinding()); err != nil {
@@ -205,7 +261,7 @@ func (n *Node) rewind(ctx context.Context, source conninfo.Info, standby Standby
 	if _, err := n.run(ctx, "pg_rewind", "-D", n.rewinding(), from); err != nil {
 		return fmt.Errorf("pg_rewind: %w", err)
 	}
-	if err := n.adopt(ctx, n.rewinding(), major, standby); err != nil {
+	if err := n.adopt(ctx, n.rewinding(), standby); err != nil {
 		return err
 	}
 	if err := n.cfg.Host.Rename(ctx, n.rewinding(), n.cfg.DataDir); err != nil {
@@ -239,9 +295,13 @@ func (n *Node) endCleanly(ctx context.Context) error {
 	if control.State.Clean() {
 		return nil
 	}
+	args := []string{"--single", "-D", n.cfg.DataDir, "-c", "archive_mode=off"}
+	if n.cfg.ownConfig() {
+		args = append(args, "-c", "config_file="+n.cfg.ConfigFile)
+	}
 	_, err = n.cfg.Host.Run(ctx, host.Cmd{
 		Path:  path.Join(n.cfg.BinDir, "postgres"),
-		Args:  []string{"--single", "-D", n.cfg.DataDir, "-c", "archive_mode=off", "template1"},
+		Args:  append(args, "template1"),
 		Env:   []string{"LC_ALL=C"},
 		Stdin: strings.NewReader(""),
 	})
@@ -249,35 +309,4 @@ func (n *Node) endCleanly(ctx context.Context) error {
 		return fmt.Errorf("crash recovery in single-user mode: %w", err)
 	}
 	return nil
-}
-
-// SetAside renames the data directory of a stopped server to DataDir + ".aside-" and the time at, in seconds, and returns the
-// new name, or "" if there is nothing. A half rewound one is set aside, too. It refuses while any process of the server runs, or
-// may run. Nothing is deleted: when to remove it is a decision for people.
-func (n *Node) SetAside(ctx context.Context, at time.Time) (string, error) {
-	aside, err := n.setAside(ctx, n.cfg.DataDir+".aside-"+at.UTC().Format("20060102T150405Z"))
-	if err != nil {
-		return aside, fmt.Errorf("set aside %s: %w", n.cfg.DataDir, err)
-	}
-	return aside, nil
-}
-
-func (n *Node) setAside(ctx context.Context, name string) (aside string, err error) {
-	if err := n.checkStopped(ctx); err != nil {
-		return "", err
-	}
-	for _, dir := range []struct{ from, to string }{{n.cfg.DataDir, name}, {n.rewinding(), name + ".rewinding"}} {
-		exists, err := n.cfg.Host.Exists(ctx, dir.from)
-		if err != nil {
-			return aside, err
-		}
-		if !exists {
-			continue
-		}
-		if err := n.cfg.Host.Rename(ctx, dir.from, dir.to); err != nil {
-			return aside, err
-		}
-		aside = cmp.Or(aside, dir.to)
-	}
-	return aside, nil
 }

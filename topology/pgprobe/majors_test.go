@@ -93,7 +93,9 @@ func (p *pair) begin(t *testing.T) {
 	require.NoError(t, p.b.Clone(ctx, standby.Recovery.PrimaryConninfo, standby))
 	require.NoError(t, p.b.Start(ctx))
 	require.NoError(t, p.a.Set(ctx, cfg.Values()))
-	require.NoError(t, p.a.Reload(ctx))
+	reloaded, err := p.a.Reload(ctx, nil)
+	require.NoError(t, err)
+	require.NoError(t, reloaded.Err())
 }
 
 // comeBack makes a a standby of b.

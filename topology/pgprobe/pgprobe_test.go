@@ -111,7 +111,7 @@ func TestObserve(t *testing.T) {
 		require.NoError(t, observe(t, p, "c").Err, "it connects again")
 
 		require.NoError(t, a.Set(t.Context(), map[string]string{"default_transaction_read_only": "on"}))
-		require.NoError(t, a.Reload(t.Context()))
+		a.Reloaded(t)
 		livepg.Until(t, "the primary to be read-only", func() error {
 			if o := observe(t, p, "a"); !o.ReadOnly || o.InRecovery {
 				return fmt.Errorf("%+v", o)

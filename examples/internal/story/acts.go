@@ -140,7 +140,7 @@ func (s *stage) enableSync(ctx context.Context) error {
 	if err := s.nodes[Master].Configure(ctx, cfg.Values(), cfg.Access); err != nil {
 		return err
 	}
-	if err := s.nodes[Master].Reload(ctx); err != nil {
+	if err := s.reload(ctx, Master); err != nil {
 		return err
 	}
 	return until(ctx, "the cascade is synchronous", func(ctx context.Context) error {
@@ -152,6 +152,15 @@ func (s *stage) enableSync(ctx context.Context) error {
 		}
 		return fmt.Errorf("the master reports %+v", o.Senders)
 	})
+}
+
+// reload makes a server read its files, all of which it must take.
+func (s *stage) reload(ctx context.Context, id topology.NodeID) error {
+	reloaded, err := s.nodes[id].Reload(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return reloaded.Err()
 }
 
 // proveArchive closes a WAL segment and waits until the server reports it archived, by this project's own command.
@@ -524,5 +533,5 @@ func (s *stage) refresh(ctx context.Context, id topology.NodeID) error {
 	if err := s.nodes[id].Set(ctx, map[string]string{name: cfg.Values()[name]}); err != nil {
 		return err
 	}
-	return s.nodes[id].Reload(ctx)
+	return s.reload(ctx, id)
 }

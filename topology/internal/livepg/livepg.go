@@ -363,6 +363,16 @@ func (s *Server) WaitStreaming(t testing.TB) {
 	s.Wait(t, "SELECT coalesce((SELECT status FROM pg_stat_wal_receiver), 'none')", "streaming")
 }
 
+// Reloaded reloads the server, which must take all of its files.
+func (s *Server) Reloaded(t testing.TB) {
+	t.Helper()
+	r, err := s.Reload(t.Context(), nil)
+	must(t, err)
+	if r.Outcome != pgnode.Accepted {
+		t.Fatalf("reload of %s: %+v", s.ID, r)
+	}
+}
+
 // Dial returns how this process connects to the server.
 func (s *Server) Dial(role string) conninfo.Info {
 	return new(conninfo.Info).With("host", "127.0.0.1").With("port", strconv.Itoa(s.Port)).With("user", role).
