@@ -52,14 +52,19 @@ type Inspection struct {
 type Observed struct {
 	Status      Status
 	Inspections []Inspection
+
+	// Lacking are the accounts that the primary does not have, or without what they need; also empty if nobody asked.
+	Lacking []AccountUse
 }
 
-// Inspection returns what a node's machine says.
+// Inspection returns what a node's machine says: the latest if there are several.
 func (o Observed) Inspection(id NodeID) (Inspection, bool) {
+	var latest Inspection
+	found := false
 	for _, i := range o.Inspections {
-		if i.Node == id {
-			return i, true
+		if i.Node == id && (!found || i.At.After(latest.At)) {
+			latest, found = i, true
 		}
 	}
-	return Inspection{}, false
+	return latest, found
 }
