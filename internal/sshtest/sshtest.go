@@ -26,13 +26,14 @@ import (
 	"github.com/understudy-ha/understudy/internal/localpg"
 )
 
-// Server is a running server. It starts one sshd for each connection, as inetd would do.
+// Server is a running server. Home is where its user's shell looks for .bashrc, if that user is the one who runs the tests. It starts one sshd for each connection, as inetd would do.
 type Server struct {
 	Port       int
 	User       string
 	HostKey    ssh.PublicKey
 	KnownHosts string // a file that names HostKey
 	KeyFile    string // a private key that may log in
+	Home       string
 
 	sshd, config, log string
 	listener          *net.TCPListener
@@ -73,7 +74,7 @@ func Run(t testing.TB, cfg Config) *Server {
 	require.NoError(t, err)
 	s := &Server{
 		User: u.Username, KnownHosts: filepath.Join(dir, "known_hosts"), KeyFile: filepath.Join(dir, "login"),
-		sshd: sshd, config: filepath.Join(dir, "sshd_config"), log: filepath.Join(dir, "log"),
+		Home: dir, sshd: sshd, config: filepath.Join(dir, "sshd_config"), log: filepath.Join(dir, "log"),
 	}
 	login := writeKey(t, s.KeyFile)
 	s.HostKey = writeKey(t, filepath.Join(dir, "host"))
@@ -87,7 +88,7 @@ func Run(t testing.TB, cfg Config) *Server {
 	}
 	keys := filepath.Join(dir, "authorized_keys")
 	if cfg.User == "" {
-		lines = append(lines, "UsePAM no")
+		lines = append(lines, "UsePAM no", "SetEnv HOME="+dir) // without what this user's shell does first
 	} else {
 		s.User = cfg.User
 		keys = filepath.Join(openDir(t), "authorized_keys")

@@ -5,6 +5,7 @@ package host_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -136,6 +137,8 @@ func TestContainerDoubt(t *testing.T) {
 		"lost_after_start":    {`"$@" 2>&1 | head -n 1 >&2; echo 'unexpected EOF' >&2; exit 1`, new(*host.UnknownError)},
 		"lost_before_end":     {`"$@" 2>&1 >/dev/null | grep ' start ' >&2; exit 0`, new(*host.UnknownError)},
 		"lost_within_mark":    {`"$@" 2>&1 >/dev/null | head -c 45 >&2; exit 0`, new(*host.UnknownError)},
+		"lost_output":         {`"$@" | head -c 50`, new(*host.UnknownError)},
+		"lost_header":         {`head -c 50 | "$@"`, new(*host.StartError)},
 		"other_code_than_end": {`"$@"; exit 0`, new(*host.ExitError)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,12 +157,38 @@ func TestContainerDoubt(t *testing.T) {
 	require.ErrorAs(t, err, new(*host.StartError))
 }
 
+// TestShells has the wrapper run by every kind of shell, with every byte.
+func TestShells(t *testing.T) {
+	var every []byte
+	for i := 1; i < 256; i++ {
+		every = append(every, byte(i))
+	}
+	odd := string(every) + "\n\n" + string(every) + "\n"
+	for _, shell := range []string{"dash", "bash", "bash --posix", "busybox sh", "ksh", "mksh", "zsh --emulate sh"} {
+		if _, err := exec.LookPath(strings.Fields(shell)[0]); err != nil {
+			continue
+		}
+		t.Run(shell, func(t *testing.T) {
+			h := host.NewContainer(host.ContainerConfig{Docker: fakeDocker(t, "shift; exec "+shell+` "$@"`), Container: "c1"})
+			for _, locale := range []string{"C", "C.UTF-8"} {
+				res, err := h.Run(t.Context(), host.Cmd{
+					Path: "sh", Args: []string{"-c", `printf %s "$1"; printf %s "$VALUE" >&2; cat`, "sh", odd},
+					Env: []string{"VALUE=" + odd, "LC_ALL=" + locale}, Stdin: strings.NewReader("go\n1\nx\n"),
+				})
+				require.NoError(t, err)
+				require.Equal(t, odd+"go\n1\nx\n", string(res.Stdout))
+				require.Equal(t, odd, string(res.Stderr))
+			}
+		})
+	}
+}
+
 // TestTruncatedInput breaks the connection in the middle of the content: the rest of the script still runs.
 func TestTruncatedInput(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "postgresql.conf")
 	require.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
-	h := host.NewContainer(host.ContainerConfig{Docker: fakeDocker(t, `head -c 10 | "$@"`), Container: "c1"})
-	require.Error(t, h.WriteFile(t.Context(), file, []byte("much more than ten bytes"), 0o600))
+	h := host.NewContainer(host.ContainerConfig{Docker: fakeDocker(t, `head -c 5000 | "$@"`), Container: "c1"})
+	require.ErrorContains(t, h.WriteFile(t.Context(), file, make([]byte, 10000), 0o600), "of 10000 bytes")
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "old", string(got))

@@ -140,15 +140,15 @@ func (h *SSH) Run(ctx context.Context, c Cmd) (Result, error) {
 	}
 	select {
 	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
 	case <-ctx.Done():
 		return none, startError(h.name, c, context.Cause(ctx))
 	}
 	s, err := h.begin(ctx, c)
 	if err != nil {
+		<-h.slots
 		return none, startError(h.name, c, err)
 	}
-	defer s.close()
+	defer func() { go h.leave(s) }()
 	over := s.wait(ctx)
 	if over != nil && ctx.Err() != nil {
 		h.kill(ctx, s)
@@ -169,6 +169,18 @@ func (h *SSH) Run(ctx context.Context, c Cmd) (Result, error) {
 	}
 	res.ExitCode = 0
 	return res, nil
+}
+
+// leave gives the place of a session to the next one when the server has, too, which is a moment after the command's end.
+func (h *SSH) leave(s *session) {
+	s.close()
+	patience := time.NewTimer(outputGrace)
+	defer patience.Stop()
+	select {
+	case <-s.ended:
+	case <-patience.C:
+	}
+	<-h.slots
 }
 
 // begin has the command ready to start. A connection that turns out to be broken is replaced by a new one.

@@ -302,6 +302,11 @@ func testLeftBehind(t *testing.T, m *machine) {
 		return err == nil && pid != ""
 	})
 	m.sh(`kill -0 "$1" && kill "$1"`, pid)
+
+	res, err = m.Run(t.Context(), host.Cmd{Path: "sh", Args: []string{"-c", `sleep 300 & echo $!; echo said >&2`}})
+	m.must(err)
+	m.equal("stderr", string(res.Stderr), "said\n")
+	m.sh(`kill "$1"`, strings.TrimSpace(string(res.Stdout)))
 }
 
 func testRoundTrip(t *testing.T, m *machine) {
