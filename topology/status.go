@@ -124,7 +124,7 @@ type Slot struct {
 	Keeps     int64   `json:"keeps"`            // bytes of WAL that it keeps, from Restart to the node's position; -1 when not known
 
 	// Status is wal_status (13+): reserved, extended, unreserved or lost. Safe is safe_wal_size, what may still be written until the
-	// slot may be lost; -1 means no bound, or not known.
+	// slot may be lost, zero if it may be already; -1 means no bound, or not known.
 	Status string `json:"status,omitzero"`
 	Safe   int64  `json:"safe"`
 

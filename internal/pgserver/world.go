@@ -41,8 +41,8 @@ var templates struct {
 	made    map[string]string
 }
 
-// Run runs the tests of a package and removes what they shared. It is all that TestMain does.
-func Run(m *testing.M) int {
+// Run runs the tests of a package, a [testing.M], and removes what they shared. It is all that TestMain does.
+func Run(m interface{ Run() int }) int {
 	templates.running, templates.made = true, map[string]string{}
 	defer func() { _ = os.RemoveAll(templates.base) }()
 	return m.Run()

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +19,20 @@ import (
 )
 
 // ErrNotMonitor says that the role may not see the details of replication.
-var ErrNotMonitor = topology.ErrNotMonitor
+var ErrNotMonitor = errors.New("the role is not a member of pg_monitor, so the server hides who streams from whom: GRANT pg_monitor TO it")
+
+// HangingError says that a node was not asked, because an earlier attempt to do so has neither succeeded nor failed yet: there is never
+// more than one. It counts as [context.DeadlineExceeded].
+type HangingError struct {
+	Since time.Time // when that attempt began
+}
+
+func (e *HangingError) Error() string {
+	return "an attempt to observe it hangs since " + e.Since.Format(time.RFC3339)
+}
+
+// Unwrap returns [context.DeadlineExceeded].
+func (*HangingError) Unwrap() error { return context.DeadlineExceeded }
 
 // Config says how to reach the nodes.
 type Config struct {
@@ -25,44 +40,76 @@ type Config struct {
 	// never part of an error. What it leaves out is taken from the environment and the password file, as by libpq. Required.
 	Connect map[topology.NodeID]string
 
-	// Timeout bounds one observation of one node, with connecting. Zero means 2 s.
+	// Timeout bounds one observation, with connecting: all nodes that have not answered by then did not answer. Zero means 2 s.
 	Timeout time.Duration
+
+	// Parallel is how many nodes are asked at the same time. One that is slow makes room for the others before Timeout, so that every
+	// node is asked, and has at least Timeout × Parallel / number of nodes to answer. Zero means 64.
+	Parallel int
+
+	// Dial makes the network connections, if there is another way than a direct one, such as a tunnel. The network is "tcp" or
+	// "unix". A Dial that does not return when its context ends keeps its node from being observed, and no other.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Prober observes nodes. It is safe for use by one goroutine at a time.
+// Prober observes nodes. It is safe for concurrent use; a node is asked by one call after the other.
 type Prober struct {
-	timeout time.Duration
-	nodes   []*node
-}
-
-type node struct {
-	id   topology.NodeID
-	cfg  *pgx.ConnConfig
-	conn *pgx.Conn
+	timeout  time.Duration
+	parallel int
+	nodes    []*node // by name
 }
 
 // New checks the connection strings; it does not connect.
 func New(cfg Config) (*Prober, error) {
-	p := &Prober{timeout: cfg.Timeout}
+	p := &Prober{timeout: cfg.Timeout, parallel: cfg.Parallel}
 	if p.timeout <= 0 {
 		p.timeout = 2 * time.Second
+	}
+	if p.parallel <= 0 {
+		p.parallel = 64
 	}
 	if len(cfg.Connect) == 0 {
 		return nil, errors.New("Connect is empty: there is no node to observe")
 	}
 	for _, id := range slices.Sorted(maps.Keys(cfg.Connect)) {
-		c, err := pgx.ParseConfig(cfg.Connect[id])
+		c, err := parse(cfg.Connect[id])
 		if err != nil {
-			return nil, fmt.Errorf("node %s: connection string: %s", id, complaint(err))
+			return nil, fmt.Errorf("node %s: %w", id, err)
 		}
-		if c.RuntimeParams["application_name"] == "" {
-			c.RuntimeParams["application_name"] = "understudy_probe"
+		if cfg.Dial != nil {
+			c.DialFunc = cfg.Dial
 		}
-		// The statement may change with a promotion in the middle; nothing is worth caching.
-		c.DefaultQueryExecMode = pgx.QueryExecModeExec
+		setDefault(c, "application_name", "understudy_probe")
+		// A server that is out of reach ends by itself what nobody waits for any more: no request to cancel is ever sent.
+		setDefault(c, "statement_timeout", strconv.FormatInt(max(p.timeout.Milliseconds(), 1), 10))
 		p.nodes = append(p.nodes, &node{id: id, cfg: c})
 	}
 	return p, nil
+}
+
+// maxMessage is the size of a message above which a server is not believed, in bytes.
+const maxMessage = 16 << 20
+
+// parse reads a connection string. What it does not say is set so that statements mean the same whatever the role's settings are.
+func parse(text string) (*pgx.ConnConfig, error) {
+	c, err := pgx.ParseConfig(text)
+	if err != nil {
+		return nil, errors.New("connection string: " + complaint(err))
+	}
+	setDefault(c, "search_path", "pg_catalog")
+	setDefault(c, "datestyle", "ISO")
+	setDefault(c, "timezone", "UTC")
+	setDefault(c, "client_encoding", "UTF8")
+	c.MaxProtocolMessageBodyLen = maxMessage
+	// The statement may change with a promotion in the middle; nothing is worth caching.
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	return c, nil
+}
+
+func setDefault(c *pgx.ConnConfig, parameter, value string) {
+	if c.RuntimeParams[parameter] == "" {
+		c.RuntimeParams[parameter] = value
+	}
 }
 
 // complaint returns what is wrong with a connection string, without any part of it: the text of the error shows the string with
@@ -82,61 +129,50 @@ func complaint(err error) string {
 	return msg
 }
 
-// Close closes all connections. The Prober may go on to be used; it connects again.
+// Close ends all attempts and closes all connections. The Prober may go on to be used; it connects again. The error names nodes whose
+// attempt did not end before the context did.
 func (p *Prober) Close(ctx context.Context) error {
-	var errs []error
-	for _, n := range p.nodes {
-		if n.conn != nil {
-			errs = append(errs, n.conn.Close(ctx))
-			n.conn = nil
-		}
+	errs := make([]error, len(p.nodes))
+	var wg sync.WaitGroup
+	for i, n := range p.nodes {
+		wg.Go(func() { errs[i] = n.close(ctx) })
 	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// Observe asks every node at once. It returns when all have answered or run into the time limit. The observations are in the order
-// of the nodes' names.
+// Observe asks every node. It returns when all have answered, and at the latest when the time limit has passed, whatever nodes
+// and network do. The observations are in the order of the nodes' names.
 func (p *Prober) Observe(ctx context.Context) topology.Status {
+	limit := time.Now().Add(p.timeout)
+	if sooner, ok := ctx.Deadline(); ok && sooner.Before(limit) {
+		limit = sooner
+	}
 	s := topology.Status{Nodes: make([]topology.Observation, len(p.nodes))}
+	room := make(chan struct{}, p.parallel)
+	rounds := (len(p.nodes) + p.parallel - 1) / p.parallel
+	share := time.Until(limit) / time.Duration(rounds)
 	var wg sync.WaitGroup
 	for i, n := range p.nodes {
-		wg.Go(func() { s.Nodes[i] = n.observe(ctx, p.timeout) })
+		wg.Go(func() {
+			room <- struct{}{}
+			leave := sync.OnceFunc(func() { <-room })
+			defer leave()
+			defer time.AfterFunc(share, leave).Stop()
+			s.Nodes[i] = n.observe(ctx, limit)
+		})
 	}
 	wg.Wait()
 	s.At = time.Now()
 	return s
 }
 
-// observe never returns half an observation: what fails in the middle fails whole.
-func (n *node) observe(ctx context.Context, timeout time.Duration) topology.Observation {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	o, err := n.ask(ctx)
-	if err != nil {
-		n.drop(ctx)
-		o = topology.Observation{Err: err}
-	}
-	o.Node, o.At = n.id, time.Now()
-	return o
-}
-
-func (n *node) ask(ctx context.Context) (topology.Observation, error) {
-	if n.conn == nil {
-		conn, err := pgx.ConnectConfig(ctx, n.cfg)
-		if err != nil {
-			return topology.Observation{}, fmt.Errorf("connect: %w", err)
+// ObserveNode asks one node.
+func (p *Prober) ObserveNode(ctx context.Context, id topology.NodeID) topology.Observation {
+	for _, n := range p.nodes {
+		if n.id == id {
+			return n.observe(ctx, time.Now().Add(p.timeout))
 		}
-		n.conn = conn
 	}
-	return query(ctx, n.conn)
-}
-
-// drop closes a connection that failed without waiting for the server.
-func (n *node) drop(ctx context.Context) {
-	if n.conn != nil {
-		gone, cancel := context.WithCancel(ctx)
-		cancel()
-		_ = n.conn.Close(gone) // the connection is of no more use, whatever Close says
-		n.conn = nil
-	}
+	return failed(id, fmt.Errorf("node %q is not in Config.Connect", id))
 }

@@ -88,12 +88,16 @@ func TestObserve(t *testing.T) {
 		require.Zero(t, primary.Replayed)
 		require.Nil(t, primary.Receiver)
 		require.Len(t, primary.Senders, 1)
-		require.Equal(t, topology.Sender{Name: "b", State: "streaming", SyncState: "async",
+		sender := primary.Senders[0]
+		require.Equal(t, topology.Sender{Name: "b", Address: "127.0.0.1", State: "streaming", SyncState: "async",
 			Sent: primary.Position, Written: primary.Position, Flushed: primary.Position, Replayed: primary.Position,
-			ReplayLag: primary.Senders[0].ReplayLag}, primary.Senders[0])
+			WriteLag: sender.WriteLag, FlushLag: sender.FlushLag, ReplayLag: sender.ReplayLag,
+			Since: sender.Since, RepliedAt: sender.RepliedAt}, sender)
 		require.True(t, middle.InRecovery)
 		require.True(t, middle.ReadOnly)
-		require.Equal(t, &topology.Receiver{Status: "streaming", Host: "127.0.0.1", Port: a.Port, Timeline: 1}, middle.Receiver)
+		require.Equal(t, &topology.Receiver{Status: "streaming", Host: "127.0.0.1", Port: a.Port, Timeline: 1,
+			HeardAt: middle.Receiver.HeardAt, Written: middle.Receiver.Written, Flushed: middle.Position,
+			LatestEnd: middle.Position}, middle.Receiver)
 		require.WithinDuration(t, time.Now(), middle.ReplayedAt, time.Minute)
 		require.Len(t, middle.Senders, 1)
 		require.Equal(t, "c", middle.Senders[0].Name)

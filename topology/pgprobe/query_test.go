@@ -2,6 +2,7 @@ package pgprobe
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,31 +12,52 @@ import (
 	"github.com/understudy-ha/understudy/topology/internal/livepg"
 )
 
-// order notes the statements of a connection.
-type order struct{ statements []string }
+// asked notes the statements of a connection.
+type asked struct{ batches [][]string }
 
-func (o *order) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	o.statements = append(o.statements, q.SQL)
+func (o *asked) TraceBatchStart(ctx context.Context, _ *pgx.Conn, b pgx.TraceBatchStartData) context.Context {
+	var statements []string
+	for _, q := range b.Batch.QueuedQueries {
+		statements = append(statements, q.SQL)
+	}
+	o.batches = append(o.batches, statements)
 	return ctx
 }
 
-func (*order) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (*asked) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (*asked) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
+func (*asked) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	panic("a statement outside of a batch")
+}
+func (*asked) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// TestOrder: the receiver is looked for before the position is read, so that a position without a receiver is final.
+// TestOrder: all goes in one round trip, or two for those who may read files. The receiver is looked for before the position is read,
+// so that a position without a receiver is final; the senders after it. Whether the node was promoted meanwhile is asked last.
 func TestOrder(t *testing.T) {
 	a := livepg.Newest(t).Started(t, "a")
-	cfg, err := pgx.ParseConfig(a.Dial(livepg.Observer).Text())
-	require.NoError(t, err)
-	var o order
-	cfg.Tracer = &o
-	conn, err := pgx.ConnectConfig(t.Context(), cfg)
-	require.NoError(t, err)
-	defer conn.Close(t.Context())
-	_, err = query(t.Context(), conn)
-	require.NoError(t, err)
-	require.Equal(t, []string{receiverSQL, selfSQL, sendersSQL}, o.statements)
-	require.Contains(t, selfSQL, "pg_last_wal_receive_lsn")
-	require.False(t, strings.Contains(receiverSQL, "lsn"))
+	for _, tt := range []struct {
+		role    string
+		batches int
+	}{{livepg.Observer, 1}, {livepg.Superuser, 2}} {
+		cfg, err := parse(a.Dial(tt.role).Text())
+		require.NoError(t, err)
+		var o asked
+		cfg.Tracer = &o
+		conn, err := pgx.ConnectConfig(t.Context(), cfg)
+		require.NoError(t, err)
+		defer conn.Close(t.Context())
+		_, err = query(t.Context(), conn)
+		require.NoError(t, err)
+		require.Len(t, o.batches, tt.batches, tt.role)
+		place := func(fact string) int {
+			return slices.IndexFunc(o.batches[0], func(sql string) bool { return strings.Contains(sql, fact) })
+		}
+		position := place("pg_last_wal_receive_lsn()")
+		require.Contains(t, o.batches[0][position], "pg_current_wal_lsn()")
+		require.Less(t, place("FROM pg_stat_wal_receiver"), position)
+		require.Greater(t, place("pg_stat_replication"), position)
+		require.Contains(t, o.batches[0][len(o.batches[0])-1], "SELECT pg_is_in_recovery()")
+	}
 }
 
 func TestUpstream(t *testing.T) {
