@@ -90,13 +90,13 @@ func (g *graph) add(site string, n graphNode) {
 }
 
 func (p *Place) class(worst map[NodeID]Severity) class {
-	severity, any := worst[p.Node.ID]
+	severity, troubled := worst[p.Node.ID]
 	switch {
-	case any && severity == Critical:
+	case troubled && severity == Critical:
 		return classCritical
-	case any && severity == Warning:
+	case troubled && severity == Warning:
 		return classWarning
-	case any:
+	case troubled:
 		return classNotice
 	case p.Role == RolePrimary:
 		return classPrimary
