@@ -62,7 +62,7 @@ func (f *fact) doubt(seen bool, o Observation, asked bool) string {
 		return "whether its server runs is not known: " + cmp.Or(i.Doubt, "its machine does not say")
 	case !i.Exists && f.answers:
 		return "its server runs, and its data directory is not there: DataDir, Host or Port names another server"
-	case !i.Exists && slices.ContainsFunc(i.Unfinished, func(name string) bool { return !strings.HasSuffix(name, ".cloning") }):
+	case !i.Exists && slices.ContainsFunc(i.Unfinished, func(name string) bool { return strings.HasSuffix(name, ".rewinding") }):
 		return "an interrupted rewind left its data at " + strings.Join(i.Unfinished, ", ") + ": finish that first"
 	case i.Major == 0:
 		return "its major version is not known"

@@ -3,7 +3,7 @@ package build
 import (
 	"context"
 	"fmt"
-	"reflect"
+	"strings"
 	"time"
 
 	"github.com/understudy-ha/understudy/topology"
@@ -106,4 +106,6 @@ func (b *Builder) apply(ctx context.Context, plan topology.Plan, may allowed) er
 }
 
 // actionName is the word for what a step does.
-func actionName(a topology.Action) string { return reflect.TypeOf(a).Name() }
+func actionName(a topology.Action) string {
+	return strings.TrimPrefix(fmt.Sprintf("%T", a), "topology.")
+}

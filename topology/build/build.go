@@ -115,14 +115,14 @@ func (b *Builder) host(n topology.Node) (host.Host, error) {
 	b.shared.mu.Lock()
 	defer b.shared.mu.Unlock()
 	if h, ok := b.shared.hosts[n.ID]; ok {
-		return h, nil
+		return b.tether(h), nil
 	}
 	h, err := b.cfg.Host(n)
 	if err != nil {
 		return nil, fmt.Errorf("reach the machine of node %s: %w", n.ID, err)
 	}
 	b.shared.hosts[n.ID] = h
-	return h, nil
+	return b.tether(h), nil
 }
 
 // openMachine opens what Node.Machine names.

@@ -62,7 +62,10 @@ func (b *Builder) Clone(ctx context.Context, id topology.NodeID, cfg CloneConfig
 		if err != nil {
 			return err
 		}
-		return b.start(ctx, n)
+		if err := b.start(ctx, n); err != nil {
+			return err
+		}
+		return b.awaitRole(ctx, n)
 	})
 }
 
@@ -143,7 +146,28 @@ func (b *Builder) copyFrom(ctx context.Context, n topology.Node, from topology.N
 	if err != nil {
 		return err
 	}
+	if err := b.prepareDebian(ctx, n, node); err != nil {
+		return err
+	}
 	return node.Clone(ctx, source, pgnode.Standby{Settings: rendered.Values(), Access: rendered.Access, Recovery: *rendered.Recovery})
+}
+
+// prepareDebian makes the configuration of a Debian cluster that does not exist yet. The data that comes with it is set aside.
+func (b *Builder) prepareDebian(ctx context.Context, n topology.Node, node *pgnode.Node) error {
+	if n.Service.Manager != topology.Debian {
+		return nil
+	}
+	h, err := b.host(n)
+	if err != nil {
+		return err
+	}
+	if there, err := h.Exists(ctx, node.ConfigFile()); err != nil || there {
+		return err
+	}
+	if err := b.init(ctx, n, node); err != nil {
+		return err
+	}
+	return b.setAside(ctx, n)
 }
 
 // fromBackup makes a data directory of a base backup, under another name until it is a configured standby.
@@ -159,7 +183,11 @@ func (b *Builder) fromBackup(ctx context.Context, n topology.Node, backup string
 	if err != nil {
 		return err
 	}
-	source, err := openDisk(ctx, h, recovery.Server{DataDir: path.Clean(backup)})
+	at, err := b.elsewhere(n, backup)
+	if err != nil {
+		return err
+	}
+	source, err := b.diskOf(ctx, n, at)
 	if err != nil {
 		return err
 	}
@@ -173,7 +201,7 @@ func (b *Builder) fromBackup(ctx context.Context, n topology.Node, backup string
 	if err := b.checkBackup(ctx, source); err != nil {
 		return fmt.Errorf("backup %s: %w", backup, err)
 	}
-	copied, err := b.draft(ctx, n, node.DataDir()+".cloning")
+	copied, err := b.draft(ctx, n, node.DataDir()+".incoming")
 	if err != nil {
 		return err
 	}
@@ -184,7 +212,10 @@ func (b *Builder) fromBackup(ctx context.Context, n topology.Node, backup string
 	if _, err := h.Run(ctx, host.Cmd{Path: "chmod", Args: []string{"0700", copied.DataDir()}}); err != nil {
 		return err
 	}
-	d := disk{h, recovery.Server{DataDir: copied.DataDir(), Major: source.server.Major}}
+	d, err := b.diskOf(ctx, n, copied)
+	if err != nil {
+		return err
+	}
 	// The role first, so that at no time could anyone start it as a primary.
 	if err := recovery.TakeOver(ctx, h, d.server, *rendered.Recovery); err != nil {
 		return err
@@ -209,7 +240,7 @@ func (b *Builder) checkBackup(ctx context.Context, d disk) error {
 		{datadir.TablespaceMapFile, false, "it has tablespaces, which are not restored here"},
 		{datadir.PostmasterFile, false, "a server was started in it"},
 	} {
-		there, err := d.host.Exists(ctx, path.Join(d.server.DataDir, file.name))
+		there, err := d.host.Exists(ctx, d.path(file.name))
 		if err != nil {
 			return err
 		}
@@ -217,7 +248,7 @@ func (b *Builder) checkBackup(ctx context.Context, d disk) error {
 			return fmt.Errorf("%s is there: %t: %s", file.name, there, file.why)
 		}
 	}
-	data, err := d.host.ReadFile(ctx, path.Join(d.server.DataDir, datadir.ControlFile))
+	data, err := d.host.ReadFile(ctx, d.path(datadir.ControlFile))
 	if err != nil {
 		return err
 	}
@@ -232,8 +263,8 @@ func (b *Builder) checkBackup(ctx context.Context, d disk) error {
 	return err
 }
 
-// draft returns a data directory under another name, which it sets aside if an interrupted call left it. It is not for starting.
-func (b *Builder) draft(ctx context.Context, n topology.Node, name string) (*pgnode.Node, error) {
+// elsewhere returns a server of the node's machine in another data directory.
+func (b *Builder) elsewhere(n topology.Node, dir string) (*pgnode.Node, error) {
 	h, err := b.host(n)
 	if err != nil {
 		return nil, err
@@ -242,10 +273,19 @@ func (b *Builder) draft(ctx context.Context, n topology.Node, name string) (*pgn
 	if version, _, _ := strings.Cut(n.Service.Cluster, "/"); bin == "" {
 		bin = path.Join("/usr/lib/postgresql", version, "bin")
 	}
-	draft, err := pgnode.New(pgnode.Config{Host: h, BinDir: bin, DataDir: name, Timeout: b.cfg.Timeout})
+	return pgnode.New(pgnode.Config{Host: h, BinDir: bin, DataDir: dir, Timeout: b.cfg.Timeout})
+}
+
+// draft returns a data directory under another name, which it sets aside if an interrupted call left it. It is not for starting.
+func (b *Builder) draft(ctx context.Context, n topology.Node, name string) (*pgnode.Node, error) {
+	draft, err := b.elsewhere(n, name)
 	if err != nil {
 		return nil, err
 	}
-	_, err = draft.SetAside(ctx, time.Now())
+	// What still runs there was to end with the process that began it, and will in a moment.
+	err = b.until(ctx, "the end of what works in "+name, func(ctx context.Context) error {
+		_, err := draft.SetAside(ctx, time.Now())
+		return err
+	})
 	return draft, err
 }

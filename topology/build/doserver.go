@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -66,33 +66,39 @@ func (b *Builder) syncNames(ctx context.Context, n topology.Node) (major pgconf.
 	return major, names, nil
 }
 
-// awaitSender waits until a standby streams from a node, and has on disk what that has now.
+// awaitSender waits until a standby streams from a node, and has on disk what that had when the wait began.
 func (b *Builder) awaitSender(ctx context.Context, upstream topology.Node, name string) error {
-	return b.session(ctx, upstream, func(ctx context.Context, conn *pgx.Conn) error {
-		var target string
-		err := conn.QueryRow(ctx, `SELECT CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-			ELSE pg_current_wal_flush_lsn() END::text`).Scan(&target)
-		if err != nil {
-			return fmt.Errorf("ask where the WAL of %s ends: %w", upstream.ID, err)
-		}
-		what := fmt.Sprintf("%s to stream from %s and have %s", name, upstream.ID, target)
-		return b.until(ctx, what, func(ctx context.Context) error {
-			var state, flushed string
-			var enough bool
-			err := conn.QueryRow(ctx, `SELECT state, coalesce(flush_lsn::text, 'nothing'), coalesce(flush_lsn >= $2::pg_lsn, false)
-				FROM pg_stat_replication WHERE application_name = $1 ORDER BY flush_lsn DESC NULLS LAST LIMIT 1`, name, target).
-				Scan(&state, &flushed, &enough)
-			switch {
-			case errors.Is(err, pgx.ErrNoRows):
-				return fmt.Errorf("it is not connected; its log says why")
-			case err != nil:
-				return err
-			case state != "streaming" || !enough:
-				return fmt.Errorf("its state is %s, and it has %s", state, flushed)
+	target := ""
+	return b.until(ctx, name+" to stream from "+string(upstream.ID), func(ctx context.Context) error {
+		return b.session(ctx, upstream, func(ctx context.Context, conn *pgx.Conn) error {
+			if target == "" {
+				err := conn.QueryRow(ctx, `SELECT CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+					ELSE pg_current_wal_flush_lsn() END::text`).Scan(&target)
+				if err != nil {
+					return fmt.Errorf("ask where its WAL ends: %w", err)
+				}
 			}
-			return nil
+			return streams(ctx, conn, name, target)
 		})
 	})
+}
+
+// streams says why a standby does not stream, or does not have everything up to a position on disk.
+func streams(ctx context.Context, conn *pgx.Conn, name, target string) error {
+	var state, flushed string
+	var enough bool
+	err := conn.QueryRow(ctx, `SELECT state, coalesce(flush_lsn::text, 'nothing'), coalesce(flush_lsn >= $2::pg_lsn, false)
+		FROM pg_stat_replication WHERE application_name = $1 ORDER BY flush_lsn DESC NULLS LAST LIMIT 1`, name, target).
+		Scan(&state, &flushed, &enough)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return errors.New("it is not connected; its log says why")
+	case err != nil:
+		return err
+	case state != "streaming" || !enough:
+		return fmt.Errorf("its state is %s, and it has %s of %s", state, flushed, target)
+	}
+	return nil
 }
 
 // awaitStreaming waits until a standby follows: that it streams, or, from an archive, that it replays.
@@ -130,88 +136,45 @@ func (b *Builder) awaitRole(ctx context.Context, n topology.Node) error {
 	return b.awaitStreaming(ctx, n, up.ID)
 }
 
-// RefusedError says that a server refuses its files, as they are now. It goes on with what it had, and would not start with them.
-type RefusedError struct{ Lines []topology.RefusedLine }
+// ReloadError says that a server did not take its files. It goes on with what it had, and may not start with them.
+type ReloadError struct{ Reloaded pgnode.Reloaded }
 
-func (e *RefusedError) Error() string {
-	var all []string
-	for _, l := range e.Lines {
-		all = append(all, fmt.Sprintf("%s:%d: %s: %s", l.File, l.Line, cmp.Or(l.Name, "rule"), l.Msg))
+func (e *ReloadError) Error() string {
+	if len(e.Reloaded.Refused) > 0 || e.Reloaded.Outcome == pgnode.Refused {
+		return "the server refuses its configuration: " + strings.Join(e.Reloaded.Refused, "; ")
 	}
-	return "the server refuses its configuration: " + strings.Join(all, "; ")
+	return "whether the server took its configuration is not known: " + e.Reloaded.Why
 }
 
+// unaffected is what a server also says when a change only waits for a restart.
+const unaffected = "unaffected changes were applied"
+
 // reload makes a server read its files, and proves that it took them: a server that refuses them says so only in its log, and goes
-// on as before. What it would refuse is asked for first (pg_file_settings and pg_hba_file_rules show the files as they are now).
+// on as before.
 func (b *Builder) reload(ctx context.Context, n topology.Node) error {
 	node, err := b.node(ctx, n)
 	if err != nil {
 		return err
 	}
-	before, err := b.loaded(ctx, n)
-	if err != nil {
-		return err
-	}
-	reloaded, err := node.Reload(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := reloaded.Err(); err != nil {
-		return err
-	}
-	return b.until(ctx, fmt.Sprintf("%s to take its configuration up", n.ID), func(ctx context.Context) error {
-		after, err := b.loaded(ctx, n)
-		if err == nil && !after.After(before) {
-			err = fmt.Errorf("it was last loaded at %v, which was before the reload", after)
+	return b.session(ctx, n, func(ctx context.Context, conn *pgx.Conn) error {
+		r, err := node.Reload(ctx, conn)
+		r.Refused = slices.DeleteFunc(r.Refused, func(line string) bool { return strings.Contains(line, unaffected) })
+		if err == nil && (r.Outcome != pgnode.Accepted || len(r.Refused) > 0) {
+			err = &ReloadError{r}
 		}
 		return err
 	})
 }
 
-// loaded asks when the configuration was loaded, and refuses files with lines that the server would not take. A parameter that waits for
-// a restart counts as not applied, and is no fault.
-func (b *Builder) loaded(ctx context.Context, n topology.Node) (at time.Time, err error) {
-	err = b.session(ctx, n, func(ctx context.Context, conn *pgx.Conn) error {
-		if err := conn.QueryRow(ctx, "SELECT pg_conf_load_time()").Scan(&at); err != nil {
-			return err
-		}
-		lines, err := refusedLines(ctx, conn)
-		if err == nil && len(lines) > 0 {
-			err = &RefusedError{lines}
-		}
-		return err
-	})
-	return at, err
-}
-
-func refusedLines(ctx context.Context, conn *pgx.Conn) ([]topology.RefusedLine, error) {
-	rows, err := conn.Query(ctx, `
-		SELECT coalesce(f.sourcefile, ''), coalesce(f.sourceline, 0), coalesce(f.name, ''), f.error
-		  FROM pg_file_settings f LEFT JOIN pg_settings s ON lower(s.name) = lower(f.name)
-		 WHERE f.error IS NOT NULL AND NOT (coalesce(s.pending_restart, false) AND f.error = 'setting could not be applied')
-		UNION ALL
-		SELECT current_setting('hba_file'), line_number, '', error FROM pg_hba_file_rules WHERE error IS NOT NULL`)
-	if err != nil {
-		return nil, fmt.Errorf("ask what the server thinks of its files: %w", err)
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l topology.RefusedLine, err error) {
-		return l, row.Scan(&l.File, &l.Line, &l.Name, &l.Msg)
-	})
-}
-
-// restart stops and starts a server, and waits until it is what it was.
+// restart stops and starts a server, and waits until it answers.
 func (b *Builder) restart(ctx context.Context, n topology.Node) error {
-	node, err := b.node(ctx, n)
-	if err != nil {
-		return err
-	}
-	if err := node.Stop(ctx, pgnode.StopFast); err != nil {
+	if err := b.stop(ctx, n); err != nil {
 		return err
 	}
 	return b.start(ctx, n)
 }
 
-// start starts a server that is stopped, if its files make it what it should be, and waits until it is.
+// start starts a server that is stopped, if its files make it what it should be, and waits until it answers.
 func (b *Builder) start(ctx context.Context, n topology.Node) error {
 	node, err := b.node(ctx, n)
 	if err != nil {
@@ -229,7 +192,7 @@ func (b *Builder) start(ctx context.Context, n topology.Node) error {
 			return err
 		}
 	}
-	return b.awaitRole(ctx, n)
+	return b.awaitAnswer(ctx, n)
 }
 
 // mayStart refuses to start what would be a second primary.
@@ -238,7 +201,7 @@ func (b *Builder) mayStart(ctx context.Context, n topology.Node) error {
 	if err != nil {
 		return err
 	}
-	start, err := recovery.Read(ctx, d.host, d.server)
+	start, err := recovery.Read(ctx, d.node.Files(), d.server)
 	if err != nil {
 		return err
 	}
@@ -319,51 +282,49 @@ func (b *Builder) initialise(ctx context.Context, n topology.Node) error {
 	if there, err := node.Exists(ctx); err != nil || there {
 		return err
 	}
+	if n.Service.Manager == topology.Debian {
+		if err := b.init(ctx, n, node); err != nil {
+			return err
+		}
+		return b.configureFirst(ctx, n, node)
+	}
+	draft, err := b.draft(ctx, n, node.DataDir()+".initialising")
+	if err != nil {
+		return err
+	}
+	if err := b.init(ctx, n, draft); err != nil {
+		return err
+	}
+	if err := b.configureFirst(ctx, n, draft); err != nil {
+		return err
+	}
+	h, err := b.host(n)
+	if err != nil {
+		return err
+	}
+	return h.Rename(ctx, draft.DataDir(), node.DataDir())
+}
+
+// init runs initdb, with Admin as the first superuser.
+func (b *Builder) init(ctx context.Context, n topology.Node, node *pgnode.Node) error {
 	admin := b.cfg.Cluster.Admin
 	password, err := b.secret(ctx, admin.Secret)
 	if err != nil {
 		return fmt.Errorf("password of %s: %w", admin.Name, err)
 	}
-	_, port := n.Address()
-	cfg := pgnode.InitConfig{Superuser: cmp.Or(admin.Name, "postgres"), Password: password, Port: port}
+	cfg := pgnode.InitConfig{Superuser: cmp.Or(admin.Name, "postgres"), Password: password}
 	if n.Service.Manager == topology.Debian {
-		if err := node.Init(ctx, cfg); err != nil {
-			return err
-		}
-		d, err := b.disk(ctx, n)
-		if err != nil {
-			return err
-		}
-		return b.configureFirst(ctx, n, d)
+		_, cfg.Port = n.Address()
 	}
-	return b.initialiseBeside(ctx, n, node.DataDir(), cfg)
-}
-
-func (b *Builder) initialiseBeside(ctx context.Context, n topology.Node, dir string, cfg pgnode.InitConfig) error {
-	h, err := b.host(n)
-	if err != nil {
-		return err
-	}
-	draft, err := b.draft(ctx, n, dir+".initialising")
-	if err != nil {
-		return err
-	}
-	cfg.Port = 0
-	if err := draft.Init(ctx, cfg); err != nil {
-		return err
-	}
-	d, err := openDisk(ctx, h, recovery.Server{DataDir: draft.DataDir()})
-	if err != nil {
-		return err
-	}
-	if err := b.configureFirst(ctx, n, d); err != nil {
-		return err
-	}
-	return h.Rename(ctx, draft.DataDir(), dir)
+	return node.Init(ctx, cfg)
 }
 
 // configureFirst gives the first server its settings and access rules. It waits for nobody, since nobody is there yet.
-func (b *Builder) configureFirst(ctx context.Context, n topology.Node, d disk) error {
+func (b *Builder) configureFirst(ctx context.Context, n topology.Node, node *pgnode.Node) error {
+	d, err := b.diskOf(ctx, n, node)
+	if err != nil {
+		return err
+	}
 	rendered, err := b.cfg.Cluster.Render(n.ID, d.server.Major)
 	if err != nil {
 		return err

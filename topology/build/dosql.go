@@ -32,6 +32,67 @@ func (b *Builder) ensureAccount(ctx context.Context, n topology.Node, a topology
 	})
 }
 
+// account is what a server has of a role.
+type account struct {
+	there, login, replication, monitor bool
+
+	stored *string // its password, as a verifier; nil for none
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func findAccount(ctx context.Context, conn querier, name string) (a account, err error) {
+	err = conn.QueryRow(ctx, `SELECT true, rolcanlogin, rolreplication, pg_has_role(oid, 'pg_monitor', 'MEMBER'), rolpassword
+		FROM pg_authid WHERE rolname = $1`, name).Scan(&a.there, &a.login, &a.replication, &a.monitor, &a.stored)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return a, fmt.Errorf("look at the role %s: %w", name, err)
+	}
+	return a, nil
+}
+
+// has reports whether the role can log in with a password; an empty one is nobody's business here.
+func (a account) has(name, password string) bool {
+	return a.there && a.login && (password == "" || a.stored != nil && matches(*a.stored, password, name))
+}
+
+// lacking are the accounts that are not as they should be.
+func (b *Builder) lacking(ctx context.Context, primary topology.Node) (all []topology.AccountUse, err error) {
+	c := b.cfg.Cluster
+	err = b.session(ctx, primary, func(ctx context.Context, conn *pgx.Conn) error {
+		for _, want := range []struct {
+			name   string
+			secret topology.SecretRef
+			use    topology.AccountUse
+		}{
+			{c.Replication.User, c.Replication.Secret, topology.ForReplication},
+			{c.Monitor.Name, c.Monitor.Secret, topology.ForMonitoring},
+		} {
+			if want.name == "" {
+				continue
+			}
+			password, err := b.secret(ctx, want.secret)
+			if err != nil {
+				return fmt.Errorf("password of %s: %w", want.name, err)
+			}
+			have, err := findAccount(ctx, conn, want.name)
+			if err != nil {
+				return err
+			}
+			may := have.replication
+			if want.use == topology.ForMonitoring {
+				may = have.monitor
+			}
+			if !may || !have.has(want.name, password) {
+				all = append(all, want.use)
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
 // ensureMonitor makes a role that may log in and see everything there is to observe (pg_monitor, 10+).
 func ensureMonitor(ctx context.Context, conn *pgx.Conn, name, password string) error {
 	tx, err := conn.Begin(ctx)
@@ -39,24 +100,21 @@ func ensureMonitor(ctx context.Context, conn *pgx.Conn, name, password string) e
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
-	var there, login, member bool
-	var stored *string
-	err = tx.QueryRow(ctx, `SELECT true, rolcanlogin, pg_has_role(oid, 'pg_monitor', 'MEMBER'), rolpassword FROM pg_authid WHERE rolname = $1`,
-		name).Scan(&there, &login, &member, &stored)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("look at the role %s: %w", name, err)
+	have, err := findAccount(ctx, tx, name)
+	if err != nil {
+		return err
 	}
 	quoted := pgx.Identifier{name}.Sanitize()
 	var statements []string
-	if !there {
+	if !have.there {
 		statements = append(statements, "CREATE ROLE "+quoted+" LOGIN")
-	} else if !login {
+	} else if !have.login {
 		statements = append(statements, "ALTER ROLE "+quoted+" LOGIN")
 	}
-	if !member {
+	if !have.monitor {
 		statements = append(statements, "GRANT pg_monitor TO "+quoted)
 	}
-	if password != "" && (stored == nil || !matches(*stored, password, name)) {
+	if password != "" && (have.stored == nil || !matches(*have.stored, password, name)) {
 		scram, err := verifier.SCRAM(password)
 		if err != nil {
 			return err

@@ -2,106 +2,122 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"time"
 
 	"github.com/understudy-ha/understudy/pgconf"
+	"github.com/understudy-ha/understudy/pgconf/hba"
 	"github.com/understudy-ha/understudy/recovery"
+	"github.com/understudy-ha/understudy/recovery/datadir"
+	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/host"
+	"github.com/understudy-ha/understudy/topology/pgnode"
 )
 
-// machine is the file system of a machine for [pgconf.Load]. What was read once is not asked for again.
-type machine struct {
-	ctx  context.Context //nolint:containedctx // [fs.FS] has no place for it, and a machine does not outlive the call it is made for
-	host host.Host
-	seen map[string]content
+// disk is the files of one server on its machine, in place or being made.
+type disk struct {
+	host   host.Host
+	node   *pgnode.Node
+	server recovery.Server // with its major
 }
 
-type content struct {
-	data []byte
-	err  error
-}
-
-func newMachine(ctx context.Context, h host.Host) machine {
-	return machine{ctx, h, map[string]content{}}
-}
-
-// ReadFile implements [fs.ReadFileFS].
-func (m machine) ReadFile(name string) ([]byte, error) {
-	c, ok := m.seen[name]
-	if !ok {
-		c.data, c.err = m.host.ReadFile(m.ctx, "/"+name)
-		m.seen[name] = c
-	}
-	return c.data, c.err
-}
-
-// Open implements [fs.FS]; there is nothing to read from what it returns.
-func (m machine) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
-}
-
-// Stat implements [fs.StatFS]: what can be read is a file.
-func (m machine) Stat(name string) (fs.FileInfo, error) {
-	data, err := m.ReadFile(name)
+// disk returns the files of a node's server. Its data directory must be there.
+func (b *Builder) disk(ctx context.Context, n topology.Node) (disk, error) {
+	node, err := b.node(ctx, n)
 	if err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+		return disk{}, err
 	}
-	return fileInfo{path.Base(name), int64(len(data))}, nil
+	return b.diskOf(ctx, n, node)
 }
 
-// ReadDir implements [fs.ReadDirFS], where the host can list.
-func (m machine) ReadDir(name string) ([]fs.DirEntry, error) {
-	lister, ok := m.host.(recovery.Lister)
-	if !ok {
-		return nil, &fs.PathError{Op: "list", Path: name, Err: recovery.ErrNoList}
-	}
-	names, err := lister.ReadDir(m.ctx, "/"+name)
+func (b *Builder) diskOf(ctx context.Context, n topology.Node, node *pgnode.Node) (disk, error) {
+	h, err := b.host(n)
 	if err != nil {
-		return nil, &fs.PathError{Op: "list", Path: name, Err: err}
+		return disk{}, err
 	}
-	slices.Sort(names)
-	var entries []fs.DirEntry
-	for _, name := range names {
-		entries = append(entries, fs.FileInfoToDirEntry(fileInfo{name, 0}))
+	d := disk{host: h, node: node}
+	if d.server, err = node.Server(ctx); err != nil {
+		return d, err
 	}
-	return entries, nil
+	name := d.path(datadir.VersionFile)
+	data, err := h.ReadFile(ctx, name)
+	if err != nil {
+		return d, fmt.Errorf("read the major of the data directory: %w", err)
+	}
+	d.server.Major, err = datadir.ParseVersion(name, data)
+	return d, err
 }
 
-// fileInfo is what there is to know of a file that could be read.
-type fileInfo struct {
-	name string
-	size int64
+// path is where a file of the data directory lies.
+func (d disk) path(name string) string { return path.Join(d.server.DataDir, name) }
+
+// load reads the configuration.
+func (d disk) load(ctx context.Context) (*pgconf.Config, error) {
+	return pgconf.Load(d.node.FS(ctx), d.server.ConfigFile,
+		pgconf.Options{Major: d.server.Major, DataDir: d.server.DataDir, Args: d.server.Args})
 }
 
-func (i fileInfo) Name() string     { return i.name }
-func (i fileInfo) Size() int64      { return i.size }
-func (fileInfo) Mode() fs.FileMode  { return 0o600 }
-func (fileInfo) ModTime() time.Time { return time.Time{} }
-func (fileInfo) IsDir() bool        { return false }
-func (fileInfo) Sys() any           { return nil }
-
-// loadConf reads the configuration of a server.
-func loadConf(ctx context.Context, h host.Host, s recovery.Server) (*pgconf.Config, error) {
-	main := s.ConfigFile
-	if main == "" {
-		main = path.Join(s.DataDir, "postgresql.conf")
-	}
-	return pgconf.Load(newMachine(ctx, h), main, pgconf.Options{Major: s.Major, DataDir: s.DataDir})
-}
-
-// writeConf writes what edits have changed, each file atomically.
-func writeConf(ctx context.Context, h host.Host, c *pgconf.Config) error {
+// save writes what edits have changed, each file atomically.
+func (d disk) save(ctx context.Context, c *pgconf.Config) error {
 	for _, change := range c.Changed() {
-		if err := h.WriteFile(ctx, change.File, change.After, 0o600); err != nil {
+		if err := d.host.WriteFile(ctx, change.File, change.After, 0o600); err != nil {
 			return fmt.Errorf("write %s: %w", change.File, err)
 		}
 	}
 	return nil
+}
+
+// set makes values those that the server uses. Values of ALTER SYSTEM for the same parameters are taken back, since they would win.
+func (d disk) set(ctx context.Context, values map[string]string) error {
+	conf, err := d.load(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if s, ok := conf.Get(name); ok && s.Origin == pgconf.FromAutoConf && s.Value != values[name] {
+			if err := conf.AlterSystemReset(name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := conf.SetAll(values); err != nil {
+		return err
+	}
+	return d.save(ctx, conf)
+}
+
+// allow edits pg_hba.conf. Lines of others stay.
+func (d disk) allow(ctx context.Context, add, remove []hba.Record) (changed bool, err error) {
+	cfg := hba.EnsureConfig{FS: d.node.FS(ctx)}
+	_, changed, err = d.node.EditHBA(ctx, func(f *hba.File) error {
+		for _, r := range remove {
+			if _, err := f.RemoveRule(r, cfg); err != nil {
+				return fmt.Errorf("remove the rule %v: %w", r, err)
+			}
+		}
+		for _, r := range add {
+			if _, err := f.EnsureRule(r, cfg); err != nil {
+				return fmt.Errorf("add the rule %v: %w", r, err)
+			}
+		}
+		return nil
+	})
+	return changed, err
+}
+
+// alterSystemReset takes back what ALTER SYSTEM set.
+func (d disk) alterSystemReset(ctx context.Context, name string) error {
+	conf, err := d.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := conf.AlterSystemReset(name); err != nil {
+		return err
+	}
+	return d.save(ctx, conf)
 }
 
 // pause waits, or returns why the context ended.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,8 +121,45 @@ func (s *site) files(t *testing.T) map[string]string {
 			}
 		}
 	}
-	data, err := s.in.Host.ReadFile(t.Context(), s.cluster.Replication.Passfile)
-	require.NoError(t, err)
-	all[s.cluster.Replication.Passfile] = fmt.Sprintf("%x", sha256.Sum256(data))
+	if data, err := s.in.Host.ReadFile(t.Context(), s.cluster.Replication.Passfile); err == nil {
+		all[s.cluster.Replication.Passfile] = fmt.Sprintf("%x", sha256.Sum256(data))
+	}
 	return all
 }
+
+// edges are the desired connections, "upstream>standby".
+func (s *site) edges() []string {
+	var all []string
+	for _, n := range s.cluster.Nodes {
+		if up, ok := s.cluster.Upstream(n.ID); ok {
+			all = append(all, string(up.ID+">"+n.ID))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// edges are the connections that upstreams say stream.
+func edges(t *testing.T, status topology.Status) []string {
+	t.Helper()
+	var all []string
+	for _, o := range status.Nodes {
+		require.NoError(t, o.Err)
+		for _, sender := range o.Senders {
+			if sender.State == "streaming" {
+				all = append(all, string(o.Node)+">"+sender.Name)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// run runs a program of PostgreSQL.
+func (s *site) run(t *testing.T, program string, args ...string) error {
+	t.Helper()
+	_, err := s.in.Host.Run(t.Context(), host.Cmd{Path: s.in.BinDir + "/" + program, Args: args})
+	return err
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -3,7 +3,6 @@ package build
 import (
 	"context"
 	"fmt"
-	"path"
 
 	"github.com/jackc/pgx/v5"
 
@@ -61,7 +60,7 @@ func (b *Builder) history(ctx context.Context, n topology.Node, tli wal.Timeline
 	if err != nil {
 		return wal.History{}, err
 	}
-	data, err := d.host.ReadFile(ctx, path.Join(d.server.DataDir, datadir.WALDir(d.server.Major), tli.HistoryName()))
+	data, err := d.host.ReadFile(ctx, d.path(datadir.WALDir(d.server.Major)+"/"+tli.HistoryName()))
 	if err != nil {
 		return wal.History{}, fmt.Errorf("read the history of timeline %d: %w", tli, err)
 	}

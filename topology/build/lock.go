@@ -101,20 +101,19 @@ func (b *Builder) lock(ctx context.Context, n topology.Node, lost context.Cancel
 	if err != nil {
 		return nil, err
 	}
-	server, err := b.files(ctx, n)
+	node, err := b.node(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	file, mark := server.DataDir+lockSuffix, holder()
-	input, open := io.Pipe()
+	file, mark := node.DataDir()+lockSuffix, holder()
+	input := pulse(make(chan struct{}))
 	ended := make(chan error, 1)
 	go func() {
 		_, err := h.Run(ctx, host.Cmd{Path: "sh", Args: []string{"-c", lockScript, "sh", file, mark}, Env: []string{"LC_ALL=C"}, Stdin: input})
-		_ = input.Close()
 		ended <- err
 	}()
 	if err := b.awaitLock(ctx, h, n.ID, file, mark, ended); err != nil {
-		_ = open.Close()
+		close(input)
 		return nil, err
 	}
 	var released sync.Once
@@ -126,9 +125,27 @@ func (b *Builder) lock(ctx context.Context, n topology.Node, lost context.Cancel
 	}()
 	return func() {
 		released.Do(func() {})
-		_ = open.Close()
+		close(input)
 		<-over
 	}, nil
+}
+
+// pulse is an input that has a line from time to time, until it is closed: who passes it on to a command that has ended, or over a
+// connection that has broken, notices.
+type pulse chan struct{}
+
+const pulseEvery = 200 * time.Millisecond
+
+// Read implements [io.Reader].
+func (p pulse) Read(buf []byte) (int, error) {
+	t := time.NewTimer(pulseEvery)
+	defer t.Stop()
+	select {
+	case <-p:
+		return 0, io.EOF
+	case <-t.C:
+		return copy(buf, "\n"), nil
+	}
 }
 
 // awaitLock waits until the file says that this process has the lock.

@@ -37,15 +37,21 @@ func (b *Builder) Observe(ctx context.Context) (topology.Observed, error) {
 	wg.Go(func() { o.Status = prober.Observe(ctx) })
 	wg.Go(func() { o.Inspections = b.inspectAll(ctx) })
 	wg.Wait()
-	return o, b.closeQuietly(ctx, prober)
+	b.closeQuietly(ctx, prober)
+	primary, _ := b.cfg.Cluster.Primary()
+	if at, ok := o.Status.Node(primary.ID); ok && at.Err == nil && !at.InRecovery && b.cfg.Cluster.Admin.Name != "" {
+		if o.Lacking, err = b.lacking(ctx, primary); err != nil {
+			return o, fmt.Errorf("look at the accounts: %w", err)
+		}
+	}
+	return o, nil
 }
 
 // closeQuietly ends the connections of a prober. Servers that went away meanwhile are no news here.
-func (b *Builder) closeQuietly(ctx context.Context, p *pgprobe.Prober) error {
+func (b *Builder) closeQuietly(ctx context.Context, p *pgprobe.Prober) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	_ = p.Close(ctx)
-	return nil
 }
 
 // servers are the nodes that have one.

@@ -423,11 +423,22 @@ func (s *Server) query(ctx context.Context, info conninfo.Info, sql string) (str
 	return string(last.Rows[0][0]), nil
 }
 
+// WaitSQLAs is Wait as another role, with its password.
+func (s *Server) WaitSQLAs(t testing.TB, role, password, sql, want string) {
+	t.Helper()
+	s.wait(t, s.Dial(role).With("password", password), sql, want)
+}
+
 // Wait waits until a query gives that value.
 func (s *Server) Wait(t testing.TB, sql, want string) {
 	t.Helper()
+	s.wait(t, s.Dial(Superuser), sql, want)
+}
+
+func (s *Server) wait(t testing.TB, info conninfo.Info, sql, want string) {
+	t.Helper()
 	Until(t, fmt.Sprintf("%s: %s to be %q", s.ID, sql, want), func() error {
-		got, err := s.Query(t.Context(), sql)
+		got, err := s.query(t.Context(), info, sql)
 		if err == nil && got != want {
 			err = fmt.Errorf("got %q", got)
 		}
