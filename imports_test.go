@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"internal/waltest":     {"walarchive/wal"},   // for tests
 	"internal/sshtest":     {"internal/localpg"}, // for tests
 	"internal/sshlogin":    {},
+	"internal/debiantest":  {"internal/localpg", "internal/sshtest", "topology/host"}, // for tests
 	"internal/pgtest":      {"topology/host"},
 	"pgconf":               {"pgconf/..."},
 	"pgconf/internal":      {"internal/localpg"}, // for tests
@@ -105,6 +106,7 @@ var foreign = map[string][]string{
 	"topology/build":             {"github.com/jackc/pgx/v5"},
 	"topology/clusterfile":       {"go.yaml.in/yaml/v3"},
 	"internal/sshlogin":          {"golang.org/x/crypto"},
+	"internal/debiantest":        {"github.com/stretchr/testify"}, // for tests
 	"topology/host":              {"golang.org/x/crypto"},
 	"walarchive/archiver":        {"github.com/jackc/pgx/v5"},
 	"topology/internal":          {"github.com/jackc/pgx/v5", "github.com/stretchr/testify"},

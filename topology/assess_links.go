@@ -141,37 +141,23 @@ func (a *assessment) matchNames(up *Place) {
 	strangers := slices.DeleteFunc(slices.Clone(up.Observation.Senders), func(s Sender) bool { return !a.isStranger(up, s) })
 	slices.SortFunc(strangers, func(a, b Sender) int { return strings.Compare(a.String(), b.String()) })
 	for i, p := range unlisted {
-		at, ok := ownRow(p, strangers, waiting(unlisted))
+		row, ok := ownRow(p, strangers, len(unlisted) == 1)
 		if !ok {
 			continue
 		}
-		a.renamed[p.Node.ID] = strangers[at].Name
+		a.renamed[p.Node.ID] = row.Name
+		strangers = slices.DeleteFunc(strangers, func(s Sender) bool { return s == row })
+		unlisted[i] = nil
 		a.add(WrongName, p.Node.ID, up.Node.ID, fmt.Sprintf("set application_name=%s in its primary_conninfo and %s", p.Node.ID,
 			a.service(p.Node, takeUp(p.Observation.Version, 13))),
-			"it streams from %s under the name %q instead of its own", up.Node.ID, strangers[at].Name)
-		strangers = slices.Delete(strangers, at, at+1)
-		unlisted[i] = nil
+			"it streams from %s under the name %q instead of its own", up.Node.ID, row.Name)
 	}
 	a.matchShared(up, slices.DeleteFunc(unlisted, func(p *Place) bool { return p == nil }))
-	for i, s := range strangers {
-		if i > 0 && strangers[i-1].String() == s.String() {
-			continue // a connection more of the same
-		}
+	for _, s := range strangers {
 		a.add(Stranger, up.Node.ID, "", fmt.Sprintf("find out what runs at that address; if it belongs here, add it to the description, if not, end it "+
-			"and take its rule out of pg_hba.conf: SELECT pid FROM pg_stat_replication WHERE application_name = %s", literal(s.Name)),
+			"and take its rule out of pg_hba.conf: SELECT pid FROM pg_stat_replication WHERE application_name = '%s'", strings.ReplaceAll(s.Name, "'", "''")),
 			"%s streams from it and is no node of the cluster", s)
 	}
-}
-
-// waiting counts the standbys whose rows have not been found.
-func waiting(unlisted []*Place) int {
-	n := 0
-	for _, p := range unlisted {
-		if p != nil {
-			n++
-		}
-	}
-	return n
 }
 
 // String returns who it is, for people.
@@ -192,23 +178,24 @@ func (a *assessment) isStranger(up *Place, s Sender) bool {
 	return !ours && !logical && s.State != "backup" && !slices.Contains(clients, s.Name)
 }
 
-// ownRow finds the row of a standby that streams under another name: by its slot, its address, or because as many rows of one name
-// are left as standbys that wait for theirs.
-func ownRow(p *Place, rows []Sender, waiting int) (int, bool) {
-	here, at := 0, 0
-	for i, s := range rows {
+// ownRow finds the row of a standby that streams under another name: by its slot, its address, or because no other is left.
+func ownRow(p *Place, rows []Sender, alone bool) (Sender, bool) {
+	var here []Sender
+	for _, s := range rows {
 		if s.Slot != "" && s.Slot == string(p.Node.ID) {
-			return i, true
+			return s, true
 		}
 		if p.Node.connectsFrom(s.Address) {
-			here, at = here+1, i
+			here = append(here, s)
 		}
 	}
-	if here == 1 && waiting == 1 {
-		return at, true
+	if len(here) == 1 && alone {
+		return here[0], true
 	}
-	oneName := !slices.ContainsFunc(rows, func(s Sender) bool { return s.Name != rows[0].Name })
-	return 0, len(rows) == waiting && oneName && waiting > 0
+	if len(rows) == 1 && alone {
+		return rows[0], true
+	}
+	return Sender{}, false
 }
 
 // connectsFrom says whether an address is one of the node's.

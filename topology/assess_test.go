@@ -317,3 +317,4 @@ func problems(r topology.Report) string {
 	}
 	return b.String()
 }
+
