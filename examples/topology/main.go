@@ -6,6 +6,11 @@
 //	topology problems orders.yaml                 for alarms: the exit code tells
 //	topology verify orders.yaml                   write on the primary, and wait to read it on every node
 //	topology render orders.yaml reports 17        what the files of a node must say
+//	topology plan orders.yaml                     what has to be done to make it so
+//	topology apply orders.yaml                    do that, after a question
+//
+// bootstrap, clone, attach, detach, reparent and retire do one thing each, after a question that --yes answers. Where the description is
+// another one afterwards, they print it: put it in the place of the file.
 //
 // A description is YAML; "topology schema" prints its JSON Schema. The servers are asked as the description's monitor account, or admin
 // if there is none, with the password that its secret refers to, or else as libpq finds one (PGPASSFILE, ~/.pgpass). No password is ever
@@ -13,13 +18,13 @@
 //
 // Exit codes:
 //
-//	  0  done; there is no problem, or only notices
-//	  1  there are warnings
-//	  2  something is critical
+//	  0  done; there is no problem, or only notices; nothing is left to do
+//	  1  there are warnings; plan and apply: steps are left to do; bootstrap: a restart of the primary is
+//	  2  something is critical; verify: the row did not get everywhere; plan and apply: something is refused
 //	 64  the command line is wrong
 //	 65  the description is wrong; every fault is printed with its line
 //	 69  nobody can tell: no node answers, or a password cannot be read
-//	 70  something else failed
+//	 70  something else failed, or the answer to the question was no
 //	130  interrupted
 package main
 
@@ -53,6 +58,17 @@ type commands struct {
 	Render   renderCommand   `cmd:"" help:"Print or write the files that a node must have."`
 	Show     showCommand     `cmd:"" help:"Show what the cluster is, and what is wrong with it."`
 	Problems problemsCommand `cmd:"" help:"List what is wrong with the cluster, and what to do about it."`
+	Verify   verifyCommand   `cmd:"" help:"Write a row on the primary, wait to read it on every node, and remove it."`
+
+	Plan  planCommand  `cmd:"" help:"Print what has to be done to make the cluster what its description says."`
+	Apply applyCommand `cmd:"" help:"Do that."`
+
+	Bootstrap bootstrapCommand `cmd:"" help:"Make a new cluster, or one around a primary that is there."`
+	Clone     cloneCommand     `cmd:"" help:"Make the data directory of a standby that has none."`
+	Attach    attachCommand    `cmd:"" help:"Take a node of the description into the cluster, or back."`
+	Detach    detachCommand    `cmd:"" help:"Take a standby out of the cluster; its data stays."`
+	Reparent  reparentCommand  `cmd:"" help:"Let a standby, with all below it, stream from another node."`
+	Retire    retireCommand    `cmd:"" help:"Take a standby out for good; its data is set aside under another name."`
 }
 
 // codeError ends a command with an exit code. Without an error all has been said already.
