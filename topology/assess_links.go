@@ -141,23 +141,37 @@ func (a *assessment) matchNames(up *Place) {
 	strangers := slices.DeleteFunc(slices.Clone(up.Observation.Senders), func(s Sender) bool { return !a.isStranger(up, s) })
 	slices.SortFunc(strangers, func(a, b Sender) int { return strings.Compare(a.String(), b.String()) })
 	for i, p := range unlisted {
-		row, ok := ownRow(p, strangers, len(unlisted) == 1)
+		at, ok := ownRow(p, strangers, waiting(unlisted))
 		if !ok {
 			continue
 		}
-		a.renamed[p.Node.ID] = row.Name
-		strangers = slices.DeleteFunc(strangers, func(s Sender) bool { return s == row })
-		unlisted[i] = nil
+		a.renamed[p.Node.ID] = strangers[at].Name
 		a.add(WrongName, p.Node.ID, up.Node.ID, fmt.Sprintf("set application_name=%s in its primary_conninfo and %s", p.Node.ID,
 			a.service(p.Node, takeUp(p.Observation.Version, 13))),
-			"it streams from %s under the name %q instead of its own", up.Node.ID, row.Name)
+			"it streams from %s under the name %q instead of its own", up.Node.ID, strangers[at].Name)
+		strangers = slices.Delete(strangers, at, at+1)
+		unlisted[i] = nil
 	}
 	a.matchShared(up, slices.DeleteFunc(unlisted, func(p *Place) bool { return p == nil }))
-	for _, s := range strangers {
+	for i, s := range strangers {
+		if i > 0 && strangers[i-1].String() == s.String() {
+			continue // a connection more of the same
+		}
 		a.add(Stranger, up.Node.ID, "", fmt.Sprintf("find out what runs at that address; if it belongs here, add it to the description, if not, end it "+
-			"and take its rule out of pg_hba.conf: SELECT pid FROM pg_stat_replication WHERE application_name = '%s'", strings.ReplaceAll(s.Name, "'", "''")),
+			"and take its rule out of pg_hba.conf: SELECT pid FROM pg_stat_replication WHERE application_name = %s", literal(s.Name)),
 			"%s streams from it and is no node of the cluster", s)
 	}
+}
+
+// waiting counts the standbys whose rows have not been found.
+func waiting(unlisted []*Place) int {
+	n := 0
+	for _, p := range unlisted {
+		if p != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // String returns who it is, for people.
@@ -178,24 +192,23 @@ func (a *assessment) isStranger(up *Place, s Sender) bool {
 	return !ours && !logical && s.State != "backup" && !slices.Contains(clients, s.Name)
 }
 
-// ownRow finds the row of a standby that streams under another name: by its slot, its address, or because no other is left.
-func ownRow(p *Place, rows []Sender, alone bool) (Sender, bool) {
-	var here []Sender
-	for _, s := range rows {
+// ownRow finds the row of a standby that streams under another name: by its slot, its address, or because as many rows of one name
+// are left as standbys that wait for theirs.
+func ownRow(p *Place, rows []Sender, waiting int) (int, bool) {
+	here, at := 0, 0
+	for i, s := range rows {
 		if s.Slot != "" && s.Slot == string(p.Node.ID) {
-			return s, true
+			return i, true
 		}
 		if p.Node.connectsFrom(s.Address) {
-			here = append(here, s)
+			here, at = here+1, i
 		}
 	}
-	if len(here) == 1 && alone {
-		return here[0], true
+	if here == 1 && waiting == 1 {
+		return at, true
 	}
-	if len(rows) == 1 && alone {
-		return rows[0], true
-	}
-	return Sender{}, false
+	oneName := !slices.ContainsFunc(rows, func(s Sender) bool { return s.Name != rows[0].Name })
+	return 0, len(rows) == waiting && oneName && waiting > 0
 }
 
 // connectsFrom says whether an address is one of the node's.

@@ -26,6 +26,9 @@ func (a *assessment) checkSync() {
 		}
 	}
 	s.stall()
+	if len(a.primaries) > 1 {
+		return // first there has to be one
+	}
 	s.names()
 	s.policy()
 }

@@ -317,4 +317,3 @@ func problems(r topology.Report) string {
 	}
 	return b.String()
 }
-

@@ -100,6 +100,7 @@ func TestFacts(t *testing.T) {
 		ch.settings(t)
 		ch.refusedLines(t)
 		ch.slots(t)
+		ch.verify(t)
 		ch.promotion(t)
 		for _, s := range []*pgserver.Server{ch.a, ch.b, ch.c} {
 			require.NotContains(t, s.Log(), "<understudy_probe> ERROR")

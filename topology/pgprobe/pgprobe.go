@@ -80,6 +80,7 @@ func New(cfg Config) (*Prober, error) {
 			c.DialFunc = cfg.Dial
 		}
 		setDefault(c, "application_name", "understudy_probe")
+		setDefault(c, "search_path", "pg_catalog")
 		// A server that is out of reach ends by itself what nobody waits for any more: no request to cancel is ever sent.
 		setDefault(c, "statement_timeout", strconv.FormatInt(max(p.timeout.Milliseconds(), 1), 10))
 		p.nodes = append(p.nodes, &node{id: id, cfg: c})
@@ -96,7 +97,6 @@ func parse(text string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, errors.New("connection string: " + complaint(err))
 	}
-	setDefault(c, "search_path", "pg_catalog")
 	setDefault(c, "datestyle", "ISO")
 	setDefault(c, "timezone", "UTC")
 	setDefault(c, "client_encoding", "UTF8")
