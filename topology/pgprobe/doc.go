@@ -8,7 +8,7 @@
 //	tree := topology.Derive(cluster, p.Observe(ctx))
 //
 // A node that does not answer is an observation with Err: it is unknown, which is not the same as down. There are no half
-// observations: what fails in the middle fails whole. Nothing is written to the servers. No error holds a password, and no
+// observations: what fails in the middle fails whole. A Prober writes nothing to the servers. No error holds a password, and no
 // observation the password of a connection string; commands, such as archive_command, are shown as the server shows them to everyone.
 //
 // # What the role may see
@@ -35,6 +35,13 @@
 // its time is over, which takes a Config.Dial that heeds no context, the node is not asked again before it ends, and reported with a
 // [HangingError]. No request to cancel is sent, since that would be one more connection that may hang: the session's
 // statement_timeout is Config.Timeout. A kept connection that turns out to be broken is made anew within the same observation.
+//
+// # The proof by writing
+//
+// [Verify] commits a marked row on the primary, waits to read it on every standby of a tree, times each hop, and removes the row, and the
+// table and schema if it made them. It needs more rights than observing. A commit that waits for a synchronous standby which is not there
+// is given up in time with a [BlockedError]; what became of the row is said in any case. [Compare] runs one reading statement on the
+// primary and, each when it has replayed as much, on the standbys, and tells the rows that differ.
 //
 // # Majors
 //

@@ -17,12 +17,13 @@ import (
 type behaviour int
 
 const (
-	answers0     behaviour = iota // everything right
+	rightly      behaviour = iota // nothing
 	silent                        // it accepts connections, and no more
 	mute                          // silence after authentication
 	stopsMidRow                   // half of an answer, and then silence
 	drips                         // a byte now and then
 	breaksOnce                    // each connection ends after one observation
+	terminates                    // the second observation is told that its session was ended, as by an idle_session_timeout
 	promotedOnce                  // the first observation finds it promoted in the middle
 	refuses                       // an error instead of the third answer
 )
@@ -166,6 +167,11 @@ func (f *fake) answer(conn net.Conn, sqls []string) error {
 		if out, err = m.Encode(out); err != nil {
 			panic(err)
 		}
+	}
+	if f.does == terminates && round == 2 {
+		add(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P05", Message: "terminating connection"})
+		_, _ = conn.Write(out)
+		return net.ErrClosed
 	}
 	for i, sql := range sqls {
 		if f.does == refuses && i == 2 && round == 1 {

@@ -36,13 +36,13 @@ func standby96() map[string][]row {
 
 // TestOldRows: what 9.6 says is read as what the newer majors say.
 func TestOldRows(t *testing.T) {
-	for _, does := range []behaviour{answers0, promotedOnce} {
+	for _, does := range []behaviour{rightly, promotedOnce} {
 		f := newFake(t, does, "9.6.24", standby96())
 		p, err := New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 10 * time.Second})
 		require.NoError(t, err)
 		o := p.ObserveNode(t.Context(), "b")
 		require.NoError(t, o.Err)
-		require.Equal(t, map[behaviour]int{answers0: 1, promotedOnce: 2}[does], f.rounds, "asked once more when it was promoted in between")
+		require.Equal(t, map[behaviour]int{rightly: 1, promotedOnce: 2}[does], f.rounds, "asked once more when it was promoted in between")
 		at := time.Date(2021, 11, 11, 10, 0, 0, 123456000, time.UTC)
 		require.EqualValues(t, uint64(1<<64-5), o.SystemID)
 		require.Equal(t, &topology.Receiver{Status: "streaming", Host: "10.0.0.1", Port: 5433, Slot: "b", Timeline: 3, HeardAt: at,
@@ -75,16 +75,18 @@ func TestMajor(t *testing.T) {
 
 // TestKeptConnection: one that broke says nothing about the node, and an error of the server is no reason to part.
 func TestKeptConnection(t *testing.T) {
-	f := newFake(t, breaksOnce, "9.6.24", standby96())
-	p, err := New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 10 * time.Second})
-	require.NoError(t, err)
-	for range 3 {
-		require.NoError(t, p.ObserveNode(t.Context(), "b").Err)
+	for _, does := range []behaviour{breaksOnce, terminates} {
+		f := newFake(t, does, "9.6.24", standby96())
+		p, err := New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 10 * time.Second})
+		require.NoError(t, err)
+		for range 3 {
+			require.NoError(t, p.ObserveNode(t.Context(), "b").Err)
+		}
+		require.NoError(t, p.Close(t.Context()))
 	}
-	require.NoError(t, p.Close(t.Context()))
 
-	f = newFake(t, refuses, "9.6.24", standby96())
-	p, err = New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 10 * time.Second})
+	f := newFake(t, refuses, "9.6.24", standby96())
+	p, err := New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 10 * time.Second})
 	require.NoError(t, err)
 	o := p.ObserveNode(t.Context(), "b")
 	require.ErrorContains(t, o.Err, "query pg_stat_replication: ")
@@ -99,7 +101,7 @@ func TestKeptConnection(t *testing.T) {
 // nothing is left in the end.
 func TestTwoHundred(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
-	good := newFake(t, answers0, "9.6.24", standby96())
+	good := newFake(t, rightly, "9.6.24", standby96())
 	bad := []*fake{}
 	for _, does := range []behaviour{silent, mute, stopsMidRow, drips} {
 		bad = append(bad, newFake(t, does, "9.6.24", standby96()))

@@ -45,9 +45,9 @@ func TestOrder(t *testing.T) {
 		cfg.Tracer = &o
 		conn, err := pgx.ConnectConfig(t.Context(), cfg)
 		require.NoError(t, err)
-		defer conn.Close(t.Context())
 		_, err = query(t.Context(), conn)
 		require.NoError(t, err)
+		require.NoError(t, conn.Close(t.Context()))
 		require.Len(t, o.batches, tt.batches, tt.role)
 		place := func(fact string) int {
 			return slices.IndexFunc(o.batches[0], func(sql string) bool { return strings.Contains(sql, fact) })
