@@ -110,7 +110,7 @@ func (m *Machine) Login() host.SSHConfig {
 func (m *Machine) Cluster(t testing.TB) (cluster string, port int) {
 	t.Helper()
 	m.next++
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	return fmt.Sprintf("%s/%s%d", m.Version, m.prefix, m.next), l.Addr().(*net.TCPAddr).Port

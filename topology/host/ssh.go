@@ -66,7 +66,7 @@ func (c SSHConfig) login() sshlogin.Config {
 // HostKeyError says that the machine showed a host key that is not to be trusted. Nothing was sent to it but the attempt to
 // connect. It has the Address, the KeyType and Fingerprint of the key that was shown, whether that is Revoked, and in Want where the
 // keys stand that are known for this machine.
-type HostKeyError = sshlogin.HostKeyError
+type HostKeyError = sshlogin.HostKeyError //nolint:revive // a host key is what SSH calls it
 
 // SSH is a machine that is reached over SSH, with an sshd such as OpenSSH's that lets the user run commands. It needs sh (dash, bash or
 // another POSIX shell, whatever the login shell is) and the GNU core utilities there, and no sftp.

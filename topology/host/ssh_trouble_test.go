@@ -32,7 +32,7 @@ import (
 var run = host.Cmd{Path: "true"}
 
 // background runs a command that first makes a file, and returns when it is there.
-func background(t *testing.T, ctx context.Context, h host.Host, script string) <-chan error {
+func background(ctx context.Context, t *testing.T, h host.Host, script string) <-chan error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "runs")
 	done := make(chan error, 1)
@@ -64,7 +64,7 @@ func TestSSHConnectionLost(t *testing.T) {
 	h := newSSH(t, cfg)
 
 	t.Run("server_killed_meanwhile", func(t *testing.T) {
-		done := background(t, t.Context(), h, "sleep 300")
+		done := background(t.Context(), t, h, "sleep 300")
 		server.Kill()
 		require.ErrorAs(t, <-done, new(*host.UnknownError))
 		_, err := h.Run(t.Context(), run)
@@ -79,7 +79,7 @@ func TestSSHConnectionLost(t *testing.T) {
 		require.LessOrEqual(t, server.Sessions(), 1)
 	})
 	t.Run("server_paused_meanwhile", func(t *testing.T) {
-		done := background(t, t.Context(), h, "sleep 300")
+		done := background(t.Context(), t, h, "sleep 300")
 		server.Pause()
 		defer server.Kill()
 		require.ErrorAs(t, <-done, new(*host.UnknownError))
@@ -116,7 +116,7 @@ func TestSSHConnectionLost(t *testing.T) {
 	})
 	t.Run("closed", func(t *testing.T) {
 		h := newSSH(t, cfg)
-		done := background(t, t.Context(), h, "sleep 300")
+		done := background(t.Context(), t, h, "sleep 300")
 		require.NoError(t, h.Close())
 		require.ErrorAs(t, <-done, new(*host.UnknownError))
 		_, err := h.Run(t.Context(), run)
@@ -187,7 +187,7 @@ func TestSSHContext(t *testing.T) {
 		cfg.Sessions = 1
 		h := newSSH(t, cfg)
 		ctx, cancel := context.WithCancel(t.Context())
-		done := background(t, ctx, h, "sleep 300")
+		done := background(ctx, t, h, "sleep 300")
 		started(t, cancelled(t, h))
 		cancel()
 		require.ErrorAs(t, <-done, new(*host.UnknownError))
@@ -197,7 +197,7 @@ func TestSSHContext(t *testing.T) {
 		h := newSSH(t, sshConfig(narrow))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := filepath.Join(t.TempDir(), "ended")
-		done := background(t, ctx, h, `trap "touch `+ended+`; exit 0" TERM; sleep 300 & wait`)
+		done := background(ctx, t, h, `trap "touch `+ended+`; exit 0" TERM; sleep 300 & wait`)
 		_, err := h.Run(t.Context(), run)
 		require.ErrorAs(t, err, new(*host.StartError))
 		require.ErrorContains(t, err, "MaxSessions")
