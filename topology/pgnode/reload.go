@@ -145,6 +145,7 @@ func judgeReload(entries []LogEntry) Reloaded {
 			r.NeedRestart = append(r.NeedRestart, e.Subject)
 		case LogConfigRefused:
 			r.Outcome = Refused
+		case LogConfigPartly: // also if all that was left alone waits for a restart
 		case LogHBARefused:
 			r.Outcome = Partly
 			r.Refused = append(r.Refused, entry.String())
@@ -220,7 +221,9 @@ func (t serverTime) judge(ctx context.Context, db DB, r *Reloaded) error {
 	if err := db.QueryRow(ctx, restarts).Scan(&needRestart); err != nil {
 		return err
 	}
-	r.NeedRestart, r.Why = strings.Fields(needRestart), ""
+	if accepted {
+		r.NeedRestart, r.Why = strings.Fields(needRestart), ""
+	}
 	if lines := redactedLines(faults + "\n" + rules); len(r.Refused) == 0 {
 		r.Refused = lines
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -56,7 +57,8 @@ var shared struct {
 	host     host.Host
 	leash    io.Closer // the guard acts when it is closed
 	guard    *exec.Cmd
-	installs []*Install
+	installs []*Install // with all programs
+	servers  []*Install // others
 	err      error
 	ready    bool
 }
@@ -85,11 +87,41 @@ func Each(t *testing.T, test func(t *testing.T, in *Install)) {
 	}
 }
 
+// EachServer runs a test for each major from 10 on, some at a time, with what [localpg.Servers] finds: pg_basebackup and pg_rewind may be
+// absent.
+func EachServer(t *testing.T, test func(t *testing.T, in *Install)) {
+	t.Helper()
+	localpg.EachServer(t, func(t *testing.T, found localpg.Install) { test(t, serverOf(t, found)) })
+}
+
+func serverOf(t *testing.T, found localpg.Install) *Install {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	makeReady(t)
+	for _, in := range append(slices.Clone(shared.installs), shared.servers...) {
+		if in.BinDir == found.Dir {
+			return in
+		}
+	}
+	in, err := addInstall(context.WithoutCancel(t.Context()), found)
+	must(t, err)
+	shared.servers = append(shared.servers, in)
+	return in
+}
+
 func installs(t testing.TB) []*Install {
 	t.Helper()
 	localpg.Require(t)
 	shared.Lock()
 	defer shared.Unlock()
+	makeReady(t)
+	return shared.installs
+}
+
+// makeReady prepares what is installed, once.
+func makeReady(t testing.TB) {
+	t.Helper()
 	if !shared.ready {
 		shared.ready = true
 		shared.err = prepare(context.WithoutCancel(t.Context()))
@@ -97,7 +129,6 @@ func installs(t testing.TB) []*Install {
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	return shared.installs
 }
 
 // guardScript waits for the end of its input. The servers' processes work below $1.
@@ -132,9 +163,11 @@ func prepare(ctx context.Context) error {
 	}
 	shared.host = host.NewLocal(cfg)
 	for _, in := range localpg.Installs() {
-		if err := addInstall(ctx, in); err != nil {
+		done, err := addInstall(ctx, in)
+		if err != nil {
 			return err
 		}
+		shared.installs = append(shared.installs, done)
 	}
 	return nil
 }
@@ -150,18 +183,17 @@ func quickDir() string {
 }
 
 // addInstall makes the template of a major: initialised, configured and with its roles.
-func addInstall(ctx context.Context, found localpg.Install) error {
+func addInstall(ctx context.Context, found localpg.Install) (*Install, error) {
 	in := &Install{Major: found.Major, BinDir: found.Dir, Host: shared.host, base: shared.base}
 	s, err := in.server(fmt.Sprintf("template%d", in.Major))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.makeTemplate(ctx); err != nil {
-		return fmt.Errorf("prepare PostgreSQL %d in %s: %w", in.Major, in.BinDir, err)
+		return nil, fmt.Errorf("prepare PostgreSQL %d in %s: %w", in.Major, in.BinDir, err)
 	}
 	in.template = s.DataDir()
-	shared.installs = append(shared.installs, in)
-	return nil
+	return in, nil
 }
 
 func (in *Install) node(name string) (*pgnode.Node, error) {
