@@ -55,6 +55,9 @@ func TestReload(t *testing.T) {
 					{name: "rules", hba: "host all all nonsense/77 trust\n", want: pgnode.Partly, refused: "nonsense"},
 				} {
 					for i, db := range []pgnode.DB{nil, super, nobody} {
+						if i > 0 && format != "stderr" {
+							continue // the log is not what counts then
+						}
 						t.Run(fmt.Sprintf("%s/%d", tt.name, i), func(t *testing.T) {
 							if tt.line != "" {
 								write(t, in, conf, good+fmt.Sprintf(tt.line, fmt.Sprint(11+i)+"MB")+"\n", 0o600)
