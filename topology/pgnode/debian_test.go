@@ -224,10 +224,11 @@ func TestDebian(t *testing.T) {
 	_, err = n.Reload(ctx, nil)
 	require.ErrorContains(t, err, "does not run")
 
-	// A crash, after which pg_ctlcluster removes the pid file by itself.
+	// A crash leaves lock files, and where nobody reaps it, a dead process with their number.
 	require.NoError(t, n.Start(ctx))
 	require.NoError(t, n.Kill(ctx))
 	require.Eventually(t, func() bool { s, err := n.Status(ctx); return err == nil && s.State == pgnode.StateStopped }, 20*time.Second, 50*time.Millisecond)
+	require.NoError(t, n.Fence(ctx))
 	require.NoError(t, n.Restart(ctx))
 	require.NoError(t, n.Stop(ctx, pgnode.StopImmediate))
 
@@ -283,7 +284,7 @@ func TestDebian_clone(t *testing.T) {
 	rule, err := hba.Parse("rules", []byte("host all all 127.0.0.1/32 scram-sha-256\n"))
 	require.NoError(t, err)
 	standby := pgnode.Standby{
-		Settings: map[string]string{"work_mem": "9MB", "shared_buffers": "8MB", "max_connections": "100", "listen_addresses": "127.0.0.1"},
+		Settings: map[string]string{"work_mem": "9MB", "shared_buffers": "8MB", "max_connections": "100", "listen_addresses": "127.0.0.1", "wal_keep_size": "64MB"},
 		Access:   rule.Records(), Recovery: recovery.Config{PrimaryConninfo: source, TargetTimeline: recovery.TimelineLatest},
 	}
 	require.ErrorContains(t, n.Clone(ctx, source, standby), "create the server's configuration first")

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-ha/understudy/recovery/datadir"
 	"github.com/understudy-ha/understudy/topology/host"
 )
 
@@ -229,7 +230,7 @@ func (n *Node) signal(ctx context.Context, name string, pids []int) error {
 // Fence makes sure that the server accepts no write any more: it kills what is left of it and returns nil only after
 // seeing that no process is left, and that nothing is about to start it again: a unit of systemd is stopped, the user's own stop command is
 // called. What keeps it from being certain is an error; a doubt about processes matches [*DoubtError]. Then it removes
-// postmaster.pid, which a killed server leaves behind: should its number belong to another process by then, or to a zombie that
+// postmaster.pid and the lock file of its socket, which a killed server leaves behind: should their number belong to another process by then, or to a zombie that
 // nobody reaps, the server would refuse to start.
 //
 // It speaks of this machine, or this container, as [host.Host] sees it: processes in another container that share the data
@@ -283,13 +284,41 @@ func (n *Node) release(ctx context.Context) error {
 	return n.driver.release(ctx)
 }
 
-// removePidFile removes postmaster.pid of a server that certainly does not run.
+// removePidFile removes the lock files of a server that certainly does not run: postmaster.pid, and that of its Unix socket, if it
+// says that it is of the same process and data directory (CreateSocketLockFile in miscinit.c).
 func (n *Node) removePidFile(ctx context.Context) error {
+	if err := n.removeSocketLock(ctx); err != nil {
+		return fmt.Errorf("fence: remove the stale lock file of its socket: %w", err)
+	}
 	err := n.cfg.Host.Remove(ctx, n.pidFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("fence: remove the stale postmaster.pid: %w", err)
 	}
 	return nil
+}
+
+func (n *Node) removeSocketLock(ctx context.Context) error {
+	data, err := n.cfg.Host.ReadFile(ctx, n.pidFile())
+	if err != nil {
+		return nil //nolint:nilerr // then nobody knows which it is
+	}
+	p, err := datadir.ParsePostmaster(n.pidFile(), data)
+	if err != nil || p.SocketDir == "" || !path.IsAbs(p.SocketDir) {
+		return nil //nolint:nilerr // likewise
+	}
+	name := path.Join(p.SocketDir, fmt.Sprintf(".s.PGSQL.%d.lock", p.Port))
+	lock, err := n.cfg.Host.ReadFile(ctx, name)
+	if err != nil {
+		return nil //nolint:nilerr // it is gone, or none of ours
+	}
+	same := func(line int) bool {
+		a, b := strings.Split(string(data), "\n"), strings.Split(string(lock), "\n")
+		return line < len(a) && line < len(b) && a[line] == b[line]
+	}
+	if !same(0) || !same(1) { // process and data directory
+		return nil
+	}
+	return n.cfg.Host.Remove(ctx, name)
 }
 
 // pause waits, or returns the context's error.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 type NotReadyError struct {
 	Status Status
 
-	// Reason is the kind of the last event since the start that keeps a standby from following: LogAuthFailed, LogUnreachable, LogNoSlot,
+	// Reason is the kind of the last event since the start that keeps the standby from following: LogAuthFailed, LogUnreachable, LogNoSlot,
 	// LogNoSender, LogWALRemoved, LogWrongSystem, LogTimelineFork, LogLowParameters. Empty if the log tells none.
 	Reason EventKind
 	Events []LogEvent // of the log that speak for it, newest last, at most five
@@ -43,6 +44,18 @@ var obstacles = []EventKind{
 
 const lastingObstacle = LogWrongSystem
 
+// ofReceiver is in what the WAL receiver says of its upstream. Clients of the standby itself meet some of the same obstacles.
+var ofReceiver = regexp.MustCompile(`the primary server|could not (?:start WAL streaming|receive data from WAL stream|identify system)`)
+
+// isObstacle reports whether an event keeps the standby from following.
+func isObstacle(e LogEvent) bool {
+	switch e.Kind {
+	case LogAuthFailed, LogNoSlot, LogNoSender, LogWALRemoved:
+		return ofReceiver.MatchString(e.Entry.Message)
+	}
+	return slices.Contains(obstacles, e.Kind)
+}
+
 // Ready is what a server that works was seen to do.
 type Ready struct {
 	Status    Status
@@ -54,11 +67,17 @@ type Ready struct {
 // it is not nil, asks the server; it should be a pool, or something else that connects anew. Without it, the log since the last start
 // counts. The error is a [*NotReadyError], at once for a server that is stopped, or whose upstream is of another system.
 func (n *Node) WaitReady(ctx context.Context, db DB) (Ready, error) {
+	last := &NotReadyError{}
 	for {
 		r, waiting := n.isReady(ctx, db)
 		if waiting == nil {
 			return r, nil
 		}
+		if ctx.Err() != nil && last.Status.State != "" { // what was seen before is worth more than a look that was cut short
+			last.Err = ctx.Err()
+			return r, last
+		}
+		last = waiting
 		if waiting.Status.State == StateStopped || waiting.Reason == lastingObstacle {
 			return r, waiting
 		}
@@ -123,7 +142,7 @@ func streamsByLog(events []LogEvent) bool {
 			consistent = true
 		case e.Kind == LogStreaming:
 			streaming = true
-		case e.Kind == LogReplicationEnded || slices.Contains(obstacles, e.Kind):
+		case e.Kind == LogReplicationEnded || isObstacle(e):
 			streaming = false
 		}
 	}
@@ -139,12 +158,12 @@ func (e *NotReadyError) blame(events []LogEvent) {
 		switch {
 		case ev.Kind == LogStreaming:
 			e.Reason = ""
-		case slices.Contains(obstacles, ev.Kind):
+		case isObstacle(ev):
 			e.Reason = ev.Kind
 		}
 	}
 	for _, ev := range events {
-		if ev.Kind == e.Reason {
+		if ev.Kind == e.Reason && isObstacle(ev) {
 			e.Events = append(e.Events, ev)
 		}
 	}
