@@ -76,7 +76,8 @@ func (n *Node) inspect(ctx context.Context) (i Inspection, err error) {
 	} else if major, err := n.Major(ctx); err == nil {
 		i.Major = pgconf.Major(major)
 	}
-	return i, n.inspectConfig(ctx, &i)
+	err = n.inspectConfig(ctx, &i)
+	return i, err
 }
 
 // inspectData looks into the data directory.
@@ -112,10 +113,10 @@ func (n *Node) inspectConfig(ctx context.Context, i *Inspection) error {
 	for _, s := range conf.Effective() {
 		i.Settings[s.Name] = s
 	}
-	if i.HBAFile, i.HBAErr = n.hbaFile(conf); i.HBAErr != nil {
-		return nil
+	i.HBAFile, i.HBAErr = n.hbaFile(conf)
+	if i.HBAErr == nil {
+		i.HBA, i.HBAErr = n.cfg.Host.ReadFile(ctx, i.HBAFile)
 	}
-	i.HBA, i.HBAErr = n.cfg.Host.ReadFile(ctx, i.HBAFile)
 	if errors.Is(i.HBAErr, fs.ErrNotExist) {
 		i.HBAErr = fmt.Errorf("the file with the access rules is not there, so the server does not start: %w", i.HBAErr)
 	}

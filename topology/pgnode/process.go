@@ -256,7 +256,7 @@ func (n *Node) Fence(ctx context.Context) error {
 			return fmt.Errorf("fence: %w", errors.Join(err, unreleased))
 		case len(pids) == 0 && unreleased != nil, time.Now().After(deadline) && why != "":
 			return fmt.Errorf("fence: no process of the server in %s is left, but something may start it again: %s: %w",
-				n.cfg.DataDir, why, cmp.Or(unreleased, error(context.DeadlineExceeded)))
+				n.cfg.DataDir, why, cmp.Or(unreleased, context.DeadlineExceeded))
 		case time.Now().After(deadline):
 			return fmt.Errorf("fence: processes %v of the server in %s did not end within %v of SIGKILL: %w",
 				pids, n.cfg.DataDir, n.cfg.Timeout, errors.Join(killed, unreleased, context.DeadlineExceeded))

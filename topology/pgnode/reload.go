@@ -80,7 +80,8 @@ func (n *Node) reload(ctx context.Context, db DB) (Reloaded, error) {
 		}
 	}
 	if asked.err == nil && db != nil {
-		return r, asked.judge(ctx, db, &r)
+		err := asked.judge(ctx, db, &r)
+		return r, err
 	}
 	if r.Outcome == ReloadUnknown && asked.err != nil {
 		r.Why += "; " + redact(asked.err.Error())
@@ -98,7 +99,7 @@ func (n *Node) reloadByLog(ctx context.Context, before logMark) (Reloaded, error
 	for deadline := time.Now().Add(reloadTime); ; {
 		entries, err := n.logSince(ctx, before)
 		if err != nil {
-			return Reloaded{Outcome: ReloadUnknown, Why: err.Error()}, nil
+			return Reloaded{Outcome: ReloadUnknown, Why: err.Error()}, nil //nolint:nilerr // that is the answer
 		}
 		rounds := reloadRounds(entries)
 		switch {

@@ -64,7 +64,7 @@ const faultyConfig = `configuration file "[^"]*" contains errors|could not load 
 	`could not open (?:configuration file|directory|configuration directory)|is outside the valid range for parameter|` +
 	`could not access file "[^"]*": No such file|could not load (?:library|server certificate|private key)|` +
 	`could not create any (?:TCP/IP|Unix-domain) sockets|could not translate host name|` +
-	`^WAL (?:archival|streaming) .*(?:cannot be enabled|requires)|^max_wal_senders must be|^superuser_reserved_connections|` +
+	`^WAL (?:archival|streaming) .*(?:cannot be enabled|requires)|^(?:postgres: )?(?:max_wal_senders must be|superuser_reserved_connections)|` +
 	`^must specify restore_command|^multiple recovery targets specified|^recovery command file "recovery\.conf"|could not open recovery command file|` +
 	`invalid connection string|^-c |^--\S+ requires a value|syntax error at or near`
 

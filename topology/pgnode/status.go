@@ -1,6 +1,7 @@
 package pgnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,13 +63,12 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return s, err
 	}
 	s.PIDs = pids
-	if err := n.readPidFile(ctx, &s); err != nil {
-		return s, err
-	}
+	n.readPidFile(ctx, &s)
 	if s.State == "" {
 		n.readControl(ctx, &s)
 	}
-	return s, n.askManager(ctx, &s)
+	err = n.askManager(ctx, &s)
+	return s, err
 }
 
 func (s *Status) unknown(err error) {
@@ -77,12 +77,12 @@ func (s *Status) unknown(err error) {
 }
 
 // readPidFile compares postmaster.pid with the processes. The state stays empty where the control file tells.
-func (n *Node) readPidFile(ctx context.Context, s *Status) error {
+func (n *Node) readPidFile(ctx context.Context, s *Status) {
 	data, err := n.cfg.Host.ReadFile(ctx, n.pidFile())
 	absent := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !absent && len(s.PIDs) > 0 {
 		s.unknown(fmt.Errorf("read postmaster.pid: %w", err))
-		return nil
+		return
 	}
 	var p datadir.Postmaster
 	if err == nil {
@@ -104,19 +104,11 @@ func (n *Node) readPidFile(ctx context.Context, s *Status) error {
 		s.unknown(fmt.Errorf("postmaster.pid names process %d, which is none of the server's processes %v", p.PID, s.PIDs))
 	default:
 		s.PID, s.Since, s.Port = p.PID, p.StartTime, p.Port
-		s.say("postmaster %d says %q", p.PID, cmpOr(string(p.Status), "nothing"))
+		s.say("postmaster %d says %q", p.PID, cmp.Or(string(p.Status), "nothing"))
 		s.State = map[datadir.Status]State{
 			datadir.StatusStarting: StateStarting, datadir.StatusStopping: StateStopping, datadir.StatusStandby: StateStandby,
 		}[p.Status]
 	}
-	return nil
-}
-
-func cmpOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // readControl tells a primary from a standby: both say that they are ready.

@@ -39,7 +39,7 @@ func basebackupProgram(t *testing.T, in *livepg.Install) string {
 	t.Helper()
 	built.Do(func() {
 		built.program = filepath.Join(in.TempDir(t), "basebackup")
-		out, err := exec.Command("go", "build", "-o", built.program, "../../examples/basebackup").CombinedOutput() //nolint:noctx // a build
+		out, err := exec.Command("go", "build", "-o", built.program, "../../examples/basebackup").CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("%w: %s", err, out)
 			return
@@ -86,7 +86,7 @@ func TestLifeOfAStandby(t *testing.T) {
 		require.Empty(t, i.Unfinished)
 
 		// It cannot follow with fewer connections than the primary has.
-		require.NoError(t, b.Set(ctx, map[string]string{"max_connections": "10"}))
+		require.NoError(t, b.Set(ctx, map[string]string{"max_connections": "15"}))
 		var start *pgnode.StartError
 		if err := b.Start(ctx); in.Major < 14 || err != nil { // from 14 on it may get as far as read-only connections, for a moment
 			require.ErrorAs(t, err, &start)
