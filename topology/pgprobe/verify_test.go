@@ -89,6 +89,7 @@ func (ch *chain) verifyLate(t *testing.T, tree topology.Tree, cfg pgprobe.Verify
 	require.Equal(t, pgprobe.Removed, v.Fate)
 	require.Equal(t, "mine", ch.a.Ask("SELECT string_agg(token, ' ') FROM understudy.canary"))
 
+	ch.a.Exec("DELETE FROM understudy.canary")
 	tree.Primaries()[0].Children[0].Children[0].Node.Delay = time.Hour
 	cfg.Timeout = 30 * time.Second
 	delete(cfg.Connect, "b")
@@ -99,6 +100,7 @@ func (ch *chain) verifyLate(t *testing.T, tree topology.Tree, cfg pgprobe.Verify
 	require.ErrorContains(t, v.Arrivals[0].Err, "node b has no connection string")
 	require.Equal(t, "it replays 1h0m0s late", v.Arrivals[1].Late)
 	require.False(t, v.Arrivals[1].Visible)
+	require.Equal(t, "true", ch.a.Ask("(to_regclass('understudy.canary') IS NOT NULL)::text"), "also empty it is somebody's")
 	cfg.Connect["b"] = ch.b.Conninfo()
 	tree.Primaries()[0].Children[0].Children[0].Node.Delay = 0
 	ch.c.Exec("SELECT pg_wal_replay_resume()")
