@@ -91,6 +91,7 @@ var mayImport = map[string][]string{
 	"walarchive/store/sftp":      {"walarchive/...", "internal/sshlogin", "internal/ctxio", "internal/atomicfile"},
 	"walarchive/store/storetest": {"walarchive/...", "internal/waltest"},
 	"examples/pgconf":            {"examples/internal/cli", "pgconf/...", "recovery/...", "internal/atomicfile"},
+	"examples/configure":         {"examples/internal/cli", "topology/...", "internal/atomicfile"},
 }
 
 // foreign names who may import which module from elsewhere, by prefix of the package; heavy ones stay in leaves.
