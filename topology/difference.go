@@ -133,7 +133,7 @@ func (f *fact) compareSetting(want Setting) error {
 		change.From = p.Default
 	}
 	written := sameSetting(major, want.Name, change.From, want.Value)
-	if !set && known {
+	if !set && known && f.obs.Parameters[want.Name].Source != "configuration file" { // else its line is gone since
 		written = sameSetting(major, want.Name, effect, want.Value)
 	}
 	working := !f.answers || sameSetting(major, want.Name, effect, want.Value)

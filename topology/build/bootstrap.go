@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/understudy-ha/understudy/recovery"
 	"github.com/understudy-ha/understudy/topology"
@@ -84,8 +85,11 @@ type UnreachedError struct{ Plan topology.Plan }
 
 func (e *UnreachedError) Error() string {
 	if len(e.Plan.Refused) > 0 {
-		first := e.Plan.Refused[0]
-		return fmt.Sprintf("nothing is planned for %d nodes; the first is %s: %s", len(e.Plan.Refused), first.Node, first.Why)
+		var all []string
+		for _, r := range e.Plan.Refused {
+			all = append(all, fmt.Sprintf("%s: %s", r.Node, r.Why))
+		}
+		return "not everything is planned: " + strings.Join(all, "; ")
 	}
 	return fmt.Sprintf("after %d rounds there still is something to do, first %s on %s: somebody else changes it back",
 		mostRounds, actionName(e.Plan.Steps[0].Action), e.Plan.Steps[0].Node)

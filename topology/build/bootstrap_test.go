@@ -5,19 +5,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/build"
 )
 
 // settled fails unless the cluster is what its description says, and nothing is to be done.
 func (s *site) settled(t *testing.T) {
 	t.Helper()
-	b := s.builder(t)
-	plan, err := b.Plan(t.Context())
+	o, err := s.builder(t).Observe(t.Context())
 	require.NoError(t, err)
+	plan := topology.NewPlan(s.cluster, o)
 	require.Empty(t, plan.Refused)
 	require.Empty(t, plan.Steps, plan.String())
-	o, err := b.Observe(t.Context())
-	require.NoError(t, err)
 	require.Equal(t, s.edges(), edges(t, o.Status))
 }
 

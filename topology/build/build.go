@@ -38,7 +38,7 @@ type Config struct {
 	// Parallel is for how many nodes at a time the machines are looked at. Zero means 16.
 	Parallel int
 
-	// ObserveTimeout bounds what is asked of one node. Zero means 20 s: a machine behind a slow line has some ten questions to answer.
+	// ObserveTimeout bounds what is asked of one node. Zero means a minute: a machine behind a slow line has some twenty questions to answer.
 	ObserveTimeout time.Duration
 
 	// Timeout bounds the wait for one thing to become so: a server to start or stop, a standby to stream, a change to be seen. Cloning
@@ -86,7 +86,7 @@ func New(cfg Config) (*Builder, error) {
 		cfg.Parallel = 16
 	}
 	if cfg.ObserveTimeout <= 0 {
-		cfg.ObserveTimeout = 20 * time.Second
+		cfg.ObserveTimeout = time.Minute
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Minute

@@ -188,6 +188,10 @@ func (b *Builder) start(ctx context.Context, n topology.Node) error {
 		if err := b.mayStart(ctx, n); err != nil {
 			return err
 		}
+		// This removes a postmaster.pid that a crash left: where another process has its number by now, no server would start.
+		if err := node.Fence(ctx); err != nil {
+			return err
+		}
 		if err := node.Start(ctx); err != nil {
 			return err
 		}

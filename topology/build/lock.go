@@ -56,6 +56,12 @@ func (b *Builder) locked(ctx context.Context, work func(context.Context) error) 
 	defer lost(nil)
 	nodes := b.servers()
 	slices.SortFunc(nodes, func(a, b topology.Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	var releases []func()
+	defer func() {
+		for _, release := range slices.Backward(releases) {
+			release()
+		}
+	}()
 	for _, n := range nodes {
 		release, err := b.lock(ctx, n, lost)
 		var locked *LockedError
@@ -67,10 +73,10 @@ func (b *Builder) locked(ctx context.Context, work func(context.Context) error) 
 			continue
 		}
 		b.hold(n.ID, true)
-		defer func() {
+		releases = append(releases, func() {
 			b.hold(n.ID, false)
 			release()
-		}()
+		})
 	}
 	err := work(ctx)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrLockLost) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -96,7 +97,7 @@ func TestLockLost(t *testing.T) {
 	b := s.builder(t, func(c *build.Config) {
 		c.Progress = func(e build.Event) {
 			if e.State == build.Begun {
-				_, err := s.in.Host.Run(context.Background(), host.Cmd{Path: "sh", Args: []string{
+				_, err := s.in.Host.Run(t.Context(), host.Cmd{Path: "sh", Args: []string{
 					"-c", `for p in /proc/[0-9]*; do [ "$(readlink "$p"/fd/9)" = "$1" ] && kill "${p#/proc/}"; done; true`, "sh", s.node("b").DataDir + ".understudy-lock",
 				}})
 				if err != nil {
@@ -132,6 +133,8 @@ func (s *site) child(t *testing.T, job childJob) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.v")
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	_, err = cmd.StdinPipe() // it ends with this process
+	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	return cmd
 }
@@ -144,6 +147,10 @@ func TestChild(t *testing.T) {
 	}
 	var job childJob
 	require.NoError(t, json.Unmarshal([]byte(text), &job))
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
 	user := job.User
 	if os.Getuid() != 0 {
 		user = ""

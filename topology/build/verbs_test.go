@@ -321,8 +321,8 @@ func TestKilled(t *testing.T) {
 	t.Run("after_each_step", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, "a", "b<a+", "c<b")
-		runs := 0
-		for runs = 1; runs < 60; runs++ {
+		runs := 1
+		for ; runs < 60; runs++ {
 			if s.child(t, childJob{Plan: "bootstrap", DieAfter: 1}).Wait() == nil {
 				break
 			}
