@@ -163,5 +163,3 @@ func (s *site) run(t *testing.T, program string, args ...string) error {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-func hostCmd(program string, args ...string) host.Cmd { return host.Cmd{Path: program, Args: args} }
