@@ -30,7 +30,11 @@
 // A standby's position is what it knows it has. One that has just started replays what lies in its pg_wal before it asks its
 // upstream for more, so for a while it may have more than it says.
 //
-// # What it does not do yet
+// # Showing
 //
-// It reads no topology file, and it does not compare the desired with the observed shape.
+// A [Report] is shown in five forms: [Report.Text] for terminals, [Report.Table] with the figures of the usual monitor scripts,
+// [Report.DOT] and [Report.Mermaid] for pictures, and [Report.JSON] for tools. What a form has from a node that did not answer is what
+// others say of it, and is marked so. Names and messages come from servers: no form lets them steer a terminal, or end a text too early.
+//
+// Descriptions are read by topology/clusterfile, and carried out by topology/build.
 package topology

@@ -1,8 +1,10 @@
 package topology_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/understudy-ha/understudy/topology"
 )
@@ -92,4 +94,103 @@ func ExampleDerive() {
 func ExampleBytes() {
 	fmt.Println(topology.Bytes(312), topology.Bytes(16<<20))
 	// Output: 312 B 16.0 MB
+}
+
+// observed is what the nodes of orders said at noon.
+var observed = topology.Status{At: noon, Nodes: []topology.Observation{
+	primary("master", 1, 0x5000148, row("cascade", "10.0.0.2", "sync", 0x5000148, 0x5000148)),
+	standby("cascade", 1, 0x5000148, 0x5000148, "10.0.0.1"),
+	silent("downstream"),
+}}
+
+// report shows what was observed, with one problem.
+func report() topology.Report {
+	return topology.Report{
+		Cluster: orders.Name, At: observed.At, Tree: topology.Derive(orders, observed),
+		Problems: []topology.Problem{{
+			Code: topology.Silent, Severity: topology.Critical, Node: "downstream",
+			Msg: "connection refused", Remedy: "see whether the server runs",
+		}},
+	}
+}
+
+func ExampleReport_Text() {
+	fmt.Print(report().Text(topology.TextOptions{Width: 80}))
+	// Output:
+	// NODE           ROLE     STATE            TL  POSITION   FLUSH LAG  REPLAY LAG  TIME LAG
+	// master         primary  read-write       1   0/5000148  -          -           -
+	// └─ cascade     standby  streaming, sync  1   0/5000148  0 B        0 B         0s
+	// downstream !!  unknown  no answer        -   -          -          -           -
+	//
+	// critical  silent  downstream
+	//           connection refused
+	//           → see whether the server runs
+}
+
+func ExampleReport_ProblemText() {
+	fmt.Print(report().ProblemText(topology.TextOptions{}))
+	// Output:
+	// critical  silent  downstream
+	//           connection refused
+	//           → see whether the server runs
+}
+
+func ExampleReport_Table() {
+	fmt.Print(report().Table())
+	// Output:
+	// SERVER      APPLICATION_NAME  CLIENT_ADDR  STATE      SYNC_PRIORITY  SYNC_STATE
+	// master      cascade           10.0.0.2     streaming  1              sync
+	// cascade     (no rows)
+	// downstream  (no answer)
+	//
+	// REPLICATION STATUS  orders  2026-01-01 12:00:00 UTC
+	// SERVER                                 BYTES     BEHIND
+	// master (10.0.0.1:5432)      current    83886408
+	// cascade (10.0.0.2:5432)     receive    83886408  0.0 kB
+	//                             replay     83886408  0.0 kB
+	// downstream (10.0.0.3:5432)  no answer  -         -
+}
+
+func ExampleReport_Mermaid() {
+	for line := range strings.Lines(report().Mermaid()) {
+		if strings.Contains(line, "-->") || strings.Contains(line, "-.->") {
+			fmt.Print(line)
+		}
+	}
+	// Output:
+	//   n0 -->|"streaming, sync<br/>flush lag 0 B<br/>replay lag 0 B, 0s"| n1
+	//   n1 -.->|"wanted"| n2
+}
+
+func ExampleReport_DOT() {
+	for line := range strings.Lines(report().DOT()) {
+		if strings.Contains(line, "->") {
+			fmt.Print(line)
+		}
+	}
+	// Output:
+	//   n0 -> n1 [label="streaming, sync\nflush lag 0 B\nreplay lag 0 B, 0s"];
+	//   n1 -> n2 [label="wanted", style=dotted, color="#90a0aa", fontcolor="#5b6770", arrowhead=empty];
+}
+
+func ExampleReport_JSON() {
+	text, err := report().JSON()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var d topology.Document
+	if err := json.Unmarshal(text, &d); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("version", d.Version, d.Level)
+	for _, n := range d.Nodes {
+		if n.Link != nil {
+			fmt.Println(n.ID, "below", n.Link.Upstream, n.Link.Evidence, n.Link.SyncState, *n.Link.ReplayBytes)
+		}
+	}
+	// Output:
+	// version 1 critical
+	// cascade below master confirmed sync 0
 }

@@ -310,3 +310,26 @@ func TestDocument(t *testing.T) {
 		require.Len(t, d.Nodes, len(s.report.Tree.Places()))
 	}
 }
+
+// TestShowAlignment: what stands behind a site in wide or combining characters begins in the same column of a terminal.
+func TestShowAlignment(t *testing.T) {
+	c := topology.Cluster{Nodes: []topology.Node{{ID: "日本語", Host: "h"}, {ID: "e\u0301e\u0301", Host: "i"}}}
+	text := topology.Derive(c, topology.Status{}).String()
+	require.Contains(t, text, "\n日本語  unknown  no answer")
+	require.Contains(t, text, "\ne\u0301e\u0301      unknown  no answer")
+}
+
+// TestTableCompares: how far a standby is behind is only said where the positions are of one history.
+func TestTableCompares(t *testing.T) {
+	behind := func(nodes ...topology.Observation) bool {
+		s := situationOf("", orders, nodes)
+		return strings.Contains(s.report.Table(), " kB")
+	}
+	follower := standby("downstream", 1, end, end, "10.0.0.2")
+	require.True(t, behind(primary("master", 1, end), follower))
+	require.False(t, behind(primary("master", 2, end), follower), "another timeline")
+	require.False(t, behind(primary("master", 1, end), primary("cascade", 1, end), follower), "two primaries")
+	foreign := primary("master", 1, end)
+	foreign.SystemID++
+	require.False(t, behind(foreign, follower), "another cluster")
+}

@@ -77,11 +77,11 @@ func (c *builtCluster) build(stdin, verb string, args ...string) (code int, stdo
 }
 
 // edit changes the description.
-func (c *builtCluster) edit(old, new string) {
+func (c *builtCluster) edit(from, to string) {
 	text, err := os.ReadFile(c.file)
 	require.NoError(c.t, err)
-	require.Contains(c.t, string(text), old)
-	require.NoError(c.t, os.WriteFile(c.file, []byte(strings.Replace(string(text), old, new, 1)), 0o600))
+	require.Contains(c.t, string(text), from)
+	require.NoError(c.t, os.WriteFile(c.file, []byte(strings.Replace(string(text), from, to, 1)), 0o600))
 }
 
 func (c *builtCluster) exec(id, sql string) {

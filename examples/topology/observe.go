@@ -73,8 +73,8 @@ func connections(ctx context.Context, c topology.Cluster, a topology.Account) (m
 }
 
 // report asks all servers and judges their answers.
-func (o *observer) report(ctx context.Context, l topology.Limits) topology.Report {
-	return topology.Assess(o.cluster, o.prober.Observe(ctx), l)
+func (o *observer) report(ctx context.Context) topology.Report {
+	return topology.Assess(o.cluster, o.prober.Observe(ctx), topology.Limits{})
 }
 
 func (o *observer) close(ctx context.Context) {
@@ -116,7 +116,7 @@ func (k *problemsCommand) Run(ctx context.Context, out *streams) error {
 		return err
 	}
 	defer o.close(ctx)
-	r := o.report(ctx, topology.Limits{})
+	r := o.report(ctx)
 	if k.JSON {
 		err = printJSON(out.Out, append([]topology.Problem{}, r.Problems...))
 	} else {

@@ -62,7 +62,7 @@ func (k *showCommand) Run(ctx context.Context, out *streams) error {
 	if k.Watch != 0 {
 		return k.watch(ctx, o, out)
 	}
-	r := o.report(ctx, topology.Limits{})
+	r := o.report(ctx)
 	if ctx.Err() != nil {
 		return codeError{exitInterrupted, errors.New("interrupted while the servers were asked")}
 	}

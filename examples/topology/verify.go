@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/understudy-ha/understudy/topology"
 	"github.com/understudy-ha/understudy/topology/pgprobe"
 )
 
@@ -37,7 +36,7 @@ func (k *verifyCommand) Run(ctx context.Context, out *streams) error {
 	if err != nil {
 		return codeError{exitCannotTell, err}
 	}
-	r := o.report(ctx, topology.Limits{})
+	r := o.report(ctx)
 	v, err := pgprobe.Verify(ctx, r.Tree, pgprobe.VerifyConfig{Connect: connect, Schema: k.Schema, Timeout: k.Wait})
 	if v.Leftover != "" {
 		fmt.Fprintf(out.Err, "topology: the row could not be removed; when %s answers again, run there: %s\n", v.Primary, v.Leftover)

@@ -35,7 +35,7 @@ func (k *showCommand) watch(ctx context.Context, o *observer, out *streams) erro
 	var last topology.Report
 	var err error
 	for {
-		r := o.report(ctx, topology.Limits{})
+		r := o.report(ctx)
 		if ctx.Err() != nil {
 			break
 		}
