@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -241,61 +240,6 @@ type Archive struct {
 	// Always makes standbys archive, too (archive_mode=always).
 	Always bool
 }
-
-// Validate reports everything that keeps the cluster from being a tree with one primary and distinct nodes, as errors.Join of one
-// [*Fault] for each.
-func (c Cluster) Validate() error {
-	var errs []error
-	refuse := func(field, format string, args ...any) {
-		errs = append(errs, &Fault{Field: field, Msg: fmt.Sprintf(format, args...)})
-	}
-	seen := map[NodeID]bool{}
-	addresses := map[string]NodeID{}
-	roots := 0
-	for i, n := range c.Nodes {
-		field := nodeField(i)
-		if why := n.ID.check(); why != "" {
-			refuse(field+".ID", "node id %q: %s", n.ID, why)
-		}
-		if seen[n.ID] {
-			refuse(field+".ID", "node id %q is used twice", n.ID)
-		}
-		seen[n.ID] = true
-		address := n.hostPort()
-		if other, taken := addresses[address]; taken {
-			refuse(field+".Host", "nodes %s and %s share the address %s", other, n.ID, address)
-		}
-		addresses[address] = n.ID
-		if why := n.checkAddress(); why != "" {
-			refuse(field+".Host", "node %s: %s", n.ID, why)
-		}
-		if n.Upstream == "" && !n.Witness {
-			roots++
-		}
-	}
-	if roots != 1 {
-		refuse("Nodes", "%d nodes have no upstream: exactly one must, the primary", roots)
-	}
-	for i, n := range c.Nodes {
-		if why := c.checkUpstream(n); why != "" {
-			refuse(nodeField(i)+".Upstream", "node %s: %s", n.ID, why)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Fault is one thing that is wrong with a [Cluster].
-type Fault struct {
-	// Field is what it is about, from the cluster on: Nodes[1].Upstream, Sync.Number, Sync.Sites[a], Settings[work_mem]. Empty for
-	// the cluster as a whole.
-	Field string
-	Msg   string
-}
-
-// Error returns Msg.
-func (f *Fault) Error() string { return f.Msg }
-
-func nodeField(i int) string { return "Nodes[" + strconv.Itoa(i) + "]" }
 
 // check says what is wrong with a name.
 func (id NodeID) check() string {

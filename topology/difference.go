@@ -25,14 +25,22 @@ type fact struct {
 	stranded bool // only its files are cared for: its upstream is not to be had
 
 	set     []SettingChange // to be written at once
+	raised  []SettingChange // to be written once the standbys have them; of the primary
 	lowered []SettingChange // to be written once the primary has them
 	allow   []hba.Record
 	reload  []string // why it has to read its files again
 	restart []string // why it has to be restarted
-	later   []string // why, once the primary has lowered a parameter
+	raise   []string // why, once the standbys have more of something; of the primary
+	later   []string // why, once the primary has less of something
 	follow  []string // what differs in how it follows
 	needs   Need     // of follow
 
+	putOff bool // its files have less of something than is in effect: its restart waits for the primary to have less
+
+	leaving bool // it follows the primary until others are synchronous in its place
+	runs    bool // by now, in the order of the plan
+	moved   bool // its files say how it is to follow
+	slotted bool // its slot has been seen to
 	awaited bool // some step waits until it follows
 }
 
@@ -111,7 +119,7 @@ func (f *fact) compare(primary bool) error {
 		if want.Name == syncNames && primary {
 			continue // a step of its own
 		}
-		if err := f.compareSetting(want); err != nil {
+		if err := f.compareSetting(want, primary); err != nil {
 			return err
 		}
 	}
@@ -121,7 +129,7 @@ func (f *fact) compare(primary bool) error {
 	return f.compareAccess()
 }
 
-func (f *fact) compareSetting(want Setting) error {
+func (f *fact) compareSetting(want Setting, primary bool) error {
 	major := f.ins.Major
 	change := SettingChange{Setting: want, Needs: needOf(major, want.Name)}
 	effect, known := f.inEffect(want.Name)
@@ -132,17 +140,30 @@ func (f *fact) compareSetting(want Setting) error {
 	} else if p, ok := guc.Lookup(major, want.Name); ok {
 		change.From = p.Default
 	}
-	written := sameSetting(major, want.Name, change.From, want.Value)
+	written := sameText(major, want.Name, change.From, want.Value)
 	if !set && known && f.obs.Parameters[want.Name].Source != "configuration file" { // else its line is gone since
-		written = sameSetting(major, want.Name, effect, want.Value)
+		written = sameText(major, want.Name, effect, want.Value)
 	}
-	working := !f.answers || sameSetting(major, want.Name, effect, want.Value)
+	working := !f.answers || sameText(major, want.Name, effect, want.Value)
 	if !known && f.answers {
 		working = written && !f.obs.Parameters[want.Name].Pending
 	}
-	lower := slices.Contains(mustNotBeLower, want.Name) && isLower(major, want, cmp.Or(effect, change.From))
+	changes, restarts := &f.set, &f.restart
+	switch {
+	case !slices.Contains(mustNotBeLower, want.Name):
+	case isLower(major, want.Name, want.Value, cmp.Or(effect, change.From)):
+		changes, restarts = &f.lowered, &f.later
+	case primary:
+		changes, restarts = &f.raised, &f.raise
+	}
+	if slices.Contains(mustNotBeLower, want.Name) && isLower(major, want.Name, change.From, effect) {
+		f.putOff = true
+	}
 	if f.answers && !working {
-		f.wake(want, change, effect, lower)
+		if change.Needs == NeedsReload {
+			restarts = &f.reload
+		}
+		*restarts = append(*restarts, whyWake(want, effect))
 	}
 	if working && known {
 		change.Needs = NeedsNothing
@@ -151,29 +172,19 @@ func (f *fact) compareSetting(want Setting) error {
 	case written:
 	case set && have.Origin == pgconf.FromCommandLine:
 		return fmt.Errorf("%s is set on the server's command line, which wins over all files: it has to go there", want.Name)
-	case lower:
-		f.lowered = append(f.lowered, change)
 	default:
-		f.set = append(f.set, change)
+		*changes = append(*changes, change)
 	}
 	return nil
 }
 
-// wake notes what makes the running server take a setting up.
-func (f *fact) wake(want Setting, change SettingChange, effect string, lower bool) {
+// whyWake says why a running server has to take a setting up.
+func whyWake(want Setting, effect string) string {
 	to := quote(display(want.Name, want.Value))
-	why := fmt.Sprintf("%s is to be %s", want.Name, to)
-	if effect != "" {
-		why = fmt.Sprintf("%s is %s and is to be %s", want.Name, quote(display(want.Name, effect)), to)
+	if effect == "" {
+		return fmt.Sprintf("%s is to be %s", want.Name, to)
 	}
-	switch {
-	case change.Needs == NeedsReload:
-		f.reload = append(f.reload, why)
-	case lower:
-		f.later = append(f.later, why)
-	default:
-		f.restart = append(f.restart, why)
-	}
+	return fmt.Sprintf("%s is %s and is to be %s", want.Name, quote(display(want.Name, effect)), to)
 }
 
 func quote(value string) string { return "'" + value + "'" }
@@ -270,37 +281,27 @@ func costlier(a, b Need) Need {
 	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
-// sameSetting reports whether two texts mean the same to a server.
-func sameSetting(major pgconf.Major, name, a, b string) bool {
-	if name == syncNames {
-		return sameSyncText(major, a, b)
+// sameText reports whether two texts mean the same to a server.
+func sameText(major pgconf.Major, name, a, b string) bool {
+	if name != syncNames {
+		return sameValue(major, name, a, b)
 	}
-	x, errX := guc.Parse(major, name, a)
-	y, errY := guc.Parse(major, name, b)
-	if errX != nil || errY != nil {
-		return a == b
-	}
-	return x == y
-}
-
-// sameSyncText reports whether two values of synchronous_standby_names mean the same.
-func sameSyncText(major pgconf.Major, a, b string) bool {
 	x, errX := guc.ParseSyncNames(major, a)
 	y, errY := guc.ParseSyncNames(major, b)
 	if errX != nil || errY != nil {
 		return a == b
 	}
-	return x.Quorum == y.Quorum && x.Num == y.Num && slices.EqualFunc(x.Names, y.Names, strings.EqualFold)
+	return sameSync(x, y)
 }
 
-// isLower reports whether a numeric setting is below what there is.
-func isLower(major pgconf.Major, want Setting, have string) bool {
-	x, errX := guc.Parse(major, want.Name, want.Value)
-	y, errY := guc.Parse(major, want.Name, have)
+// isLower reports whether a number is below another one; false if one of them is none.
+func isLower(major pgconf.Major, name, a, b string) bool {
+	x, errX := guc.Parse(major, name, a)
+	y, errY := guc.Parse(major, name, b)
 	if errX != nil || errY != nil {
 		return false
 	}
-	a, _ := x.Number()
-	b, _ := y.Number()
-	return a < b
+	low, _ := x.Number()
+	high, _ := y.Number()
+	return low < high
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/understudy-ha/understudy/topology"
 )
@@ -57,6 +58,45 @@ func ExampleCluster_Render() {
 	// host    replication     replicator      10.0.0.1/32             scram-sha-256
 	// host    replication     replicator      10.0.0.2/32             scram-sha-256
 	// host    replication     replicator      10.0.0.3/32             scram-sha-256
+}
+
+func ExampleNewCluster() {
+	c, err := topology.NewCluster("orders").
+		Replication("replicator", "env:REPLICATOR_PASSWORD", "/var/lib/postgresql/.pgpass").
+		Primary("db1", "10.0.0.1").Sync().
+		Standby("db2", "10.0.0.2", topology.Leader).Sync().
+		Standby("reports", "10.0.0.3", "db2").Delay(time.Hour).
+		Build()
+	fmt.Println(c.Nodes, err)
+	_, err = topology.NewCluster("orders").Primary("db1", "10.0.0.1").Standby("db2", "10.0.0.2", "db3").Build()
+	fmt.Println(err)
+	// Output:
+	// [db1 (10.0.0.1:5432) db2 (10.0.0.2:5432) reports (10.0.0.3:5432)] <nil>
+	// node db2: upstream "db3" is not a node of the cluster
+}
+
+func ExampleNewPlan() {
+	c := topology.Cluster{
+		Nodes:       []topology.Node{{ID: "db1", Host: "10.0.0.1"}, {ID: "db2", Host: "10.0.0.2", Upstream: "db1", Sync: true}},
+		Replication: topology.Replication{User: "replicator"},
+	}
+	empty := topology.Inspection{Major: 17, Processes: topology.Stopped}
+	o := topology.Observed{Inspections: []topology.Inspection{empty, empty}}
+	o.Inspections[0].Node, o.Inspections[1].Node = "db1", "db2"
+	fmt.Print(topology.NewPlan(c, o))
+	// Output:
+	//   1. db1  make the first data directory of the cluster
+	//             because: no node of the cluster has data
+	//   2. db1  start
+	//             because: the primary is stopped
+	//   3. db1  make the account replicator for replication
+	//             because: the cluster works with this account; whether the primary has it was not to be asked
+	//   4. db2  clone it from db1 and start it
+	//             because: the standby has no data
+	//   5. db2  wait until it streams from db1
+	//             because: the next step counts on it
+	//   6. db1  set synchronous_standby_names: '' -> 'FIRST 1 ("db2")', by reload
+	//             because: commits wait for db2, who stream then
 }
 
 func ExampleCluster_Promoted() {

@@ -47,6 +47,12 @@ func acceptsSettings(t *testing.T, s *livepg.Server) {
 	cfg, err := c.Render("a", pgconf.Major(s.In.Major))
 	require.NoError(t, err)
 	settings := cfg.Values()
+	for name := range settings { // what a plan says a change needs is what the server says
+		p, known := guc.Lookup(pgconf.Major(s.In.Major), name)
+		require.True(t, known)
+		context := s.SQL(t, "SELECT context FROM pg_settings WHERE name = "+literal(t, name))
+		require.Equal(t, context == "postmaster", p.Context.Action() == guc.Restart, name)
+	}
 	require.NoError(t, b.Set(t.Context(), settings))
 	require.NoError(t, b.Start(t.Context()))
 	require.Equal(t, "0", b.SQL(t, "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL"))

@@ -64,10 +64,12 @@ type (
 	// Reload makes a running server take up what needs no restart, and proves that it did.
 	Reload struct{}
 
-	// Restart stops a server, fast, and starts it; it is over when the primary accepts writes again, or a standby queries.
+	// Restart stops a server, fast, and starts it; it is over when the primary accepts writes again, or a standby queries. That
+	// it streams is waited for by a step of its own, from whom it is to stream by then.
 	Restart struct{}
 
-	// Start starts a server that is stopped and is what it should be. A primary is not started beside another one.
+	// Start starts a server that is stopped and is what it should be; it is over as Restart is. A primary is not started beside
+	// another one.
 	Start struct{}
 
 	// Clone makes the data directory of a standby that has none, from another node, with all that Render says but for the password

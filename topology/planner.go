@@ -19,6 +19,8 @@ import (
 // synchronous until then and move away; slots that nobody needs any more. So never are all servers stopped, and commits never wait
 // for fewer standbys than before or, if that is less, than is asked for; but where the policy is not strict and standbys are gone.
 //
+// What only a running server tells, as its slots and accounts, the next plan sees of a server that this one starts.
+//
 // Nothing is planned for a node that could not be looked at, or whose data is not proven to be redundant; nor at all while another
 // node is the primary than the one that should be, or two are: that is for a failover or a switchover.
 func NewPlan(desired Cluster, o Observed) Plan {
@@ -33,16 +35,12 @@ func NewPlan(desired Cluster, o Observed) Plan {
 	p.compare()
 	p.files()
 	p.startPrimary()
-	leaving := p.leaving()
-	p.follow(func(f *fact) bool { return !slices.Contains(leaving, f) })
+	p.markLeaving()
+	p.follow(func(f *fact) bool { return !f.leaving && p.upstreamRuns(f) && !(f.putOff && f.needs == NeedsRestart) })
 	p.restarts()
-	p.lower()
 	p.clones()
-	if p.sync() {
-		p.follow(func(f *fact) bool { return slices.Contains(leaving, f) })
-	} else {
-		p.hold(leaving)
-	}
+	p.follow(func(f *fact) bool { return !f.leaving })
+	p.letLeave(p.sync())
 	p.dropSlots()
 	return p.plan
 }
@@ -72,7 +70,7 @@ func (p *planner) look() {
 		f.ins, seen = p.o.Inspection(n.ID)
 		obs, asked := p.o.Status.Node(n.ID)
 		if f.answers = asked && obs.Err == nil; f.answers {
-			f.obs = obs
+			f.obs, f.runs = obs, true
 		}
 		p.facts[n.ID] = f
 		p.all = append(p.all, f)
@@ -228,7 +226,7 @@ func (p *planner) startPrimary() {
 		p.passfile(f)
 	}
 	p.step(f, Start{}, "the primary is stopped")
-	f.restart = nil
+	f.runs = true
 	p.accounts(func(AccountUse) bool { return true }, "the cluster works with this account; whether the primary has it was not to be asked")
 	p.awaitBelow(f)
 }
@@ -243,15 +241,36 @@ func (p *planner) accounts(wanted func(AccountUse) bool, why string) {
 	}
 }
 
-// await waits until a standby follows.
+// await waits until a standby follows, if whom it follows runs by now.
 func (p *planner) await(f *fact) {
-	f.awaited = true
-	up, _ := p.c.Upstream(f.n.ID)
-	if f.n.ArchiveOnly {
-		p.step(f, AwaitStreaming{}, "the next step counts on it")
-		return
+	if len(f.follow) > 0 && !f.moved && !f.leaving {
+		return // it may be unable to follow until its turn comes
 	}
-	p.step(f, AwaitStreaming{up.ID}, "the next step counts on it")
+	if up, ok := p.upstreamByFiles(f); ok && (up == "" || p.facts[up] != nil && p.facts[up].runs) {
+		f.awaited = true
+		p.step(f, AwaitStreaming{up}, "the next step counts on it")
+	}
+}
+
+// upstreamByFiles is whom a standby follows after its next start, which before it is moved may be another node than it should be; empty
+// for the archive. It is false if that is no node of the cluster.
+func (p *planner) upstreamByFiles(f *fact) (NodeID, bool) {
+	cfg := f.ins.Start.Config
+	if f.moved || len(f.follow) == 0 {
+		cfg = *f.cfg.Recovery
+	}
+	server, ok := cfg.PrimaryConninfo.Server()
+	if !ok {
+		return "", f.n.ArchiveOnly
+	}
+	return p.c.at(server.Host, int(server.Port))
+}
+
+// upstreamRuns reports whether the upstream of a node runs, or is started before its turn comes.
+func (p *planner) upstreamRuns(f *fact) bool {
+	up, standby := p.c.Upstream(f.n.ID)
+	above := p.facts[up.ID]
+	return !standby || above.ins.Exists && (above.answers || p.upstreamRuns(above))
 }
 
 // awaitBelow waits for those that stream from a node that was started anew.
@@ -259,25 +278,22 @@ func (p *planner) awaitBelow(f *fact) {
 	for _, child := range p.c.Children(f.n.ID) {
 		g := p.facts[child.ID]
 		if !g.refused && g.answers && !g.n.ArchiveOnly && len(g.follow) == 0 {
+			p.createSlot(g)
 			p.await(g)
 		}
 	}
 }
 
-// leaving are the standbys for which commits wait now and that are to follow another node than the primary.
-func (p *planner) leaving() []*fact {
+// markLeaving finds the standbys for which commits wait now and that are to follow another node than the primary.
+func (p *planner) markLeaving() {
 	now, err := guc.ParseSyncNames(p.primary.ins.Major, p.syncNow())
 	if err != nil {
-		return nil
+		return
 	}
-	var all []*fact
 	for _, f := range p.all[1:] {
 		up, _ := p.c.Upstream(f.n.ID)
-		if now.Lists(string(f.n.ID)) && up.ID != p.primary.n.ID && p.streamsFromPrimary(f.n.ID) {
-			all = append(all, f)
-		}
+		f.leaving = now.Lists(string(f.n.ID)) && up.ID != p.primary.n.ID && p.streamsFromPrimary(f.n.ID)
 	}
-	return all
 }
 
 // streamsFromPrimary reports whether the primary says that a node streams from it.
@@ -285,10 +301,14 @@ func (p *planner) streamsFromPrimary(id NodeID) bool {
 	return slices.ContainsFunc(p.primary.obs.Senders, func(s Sender) bool { return s.Name == string(id) && s.State == "streaming" })
 }
 
-// hold says of standbys that would leave the primary why they stay.
-func (p *planner) hold(leaving []*fact) {
-	for _, f := range leaving {
-		if !f.refused && !f.stranded {
+// letLeave moves the standbys that are not needed below the primary any more, or says why they stay.
+func (p *planner) letLeave(replaced bool) {
+	if replaced {
+		p.follow(func(f *fact) bool { return f.leaving })
+		return
+	}
+	for _, f := range p.all {
+		if f.leaving && !f.refused && !f.stranded {
 			p.refuse(f, "commits wait for it, and too few others are there to take its place: it stays below the primary")
 		}
 	}
@@ -297,11 +317,15 @@ func (p *planner) hold(leaving []*fact) {
 // follow brings standbys that have data below their upstream, upstreams first.
 func (p *planner) follow(chosen func(*fact) bool) {
 	for _, f := range p.all[1:] {
-		if f.refused || f.stranded || !f.ins.Exists || !chosen(f) {
+		if f.refused || f.stranded || !f.ins.Exists || f.moved || !chosen(f) {
 			continue
 		}
-		p.createSlot(f)
+		f.moved = true
+		created := p.createSlot(f)
 		if len(f.follow) == 0 && f.answers {
+			if created {
+				p.await(f) // without the slot it could not stream
+			}
 			continue
 		}
 		if len(f.follow) > 0 {
@@ -322,29 +346,74 @@ func (p *planner) follow(chosen func(*fact) bool) {
 		if !f.answers || f.needs == NeedsRestart {
 			f.restart = nil
 		}
+		f.runs = true
 		p.await(f)
 	}
 }
 
 // createSlot makes the slot of a standby on its upstream, unless it is there.
-func (p *planner) createSlot(f *fact) {
+func (p *planner) createSlot(f *fact) bool {
 	up, _ := p.c.Upstream(f.n.ID)
 	above := p.facts[up.ID]
 	name := string(f.n.ID)
-	if !slices.Contains(above.cfg.Slots, name) || slices.ContainsFunc(above.obs.Slots, func(s Slot) bool { return s.Name == name }) {
-		return
+	there := slices.ContainsFunc(above.obs.Slots, func(s Slot) bool { return s.Name == name })
+	if there || f.slotted || !slices.Contains(above.cfg.Slots, name) {
+		return false
 	}
+	f.slotted = true
 	p.step(above, CreateSlot{name}, fmt.Sprintf("%s keeps the WAL that %s needs", up.ID, name))
+	return true
 }
 
 // restarts makes what waits for a restart work, far nodes first.
 func (p *planner) restarts() {
-	for _, f := range slices.Backward(p.all) {
-		if f.refused || f.stranded || len(f.restart) == 0 || len(f.later) > 0 && f != p.primary {
-			continue
+	for _, f := range slices.Backward(p.all[1:]) {
+		if !f.refused && !f.stranded && len(f.restart) > 0 && !f.putOff {
+			p.restart(f, f.restart)
+			f.restart = nil
 		}
+	}
+	behind := slices.ContainsFunc(p.all[1:], func(f *fact) bool { return f.putOff })
+	if !behind {
+		p.raise()
+	}
+	p.lower()
+	if behind {
+		p.raise()
+	}
+	if f := p.primary; len(f.restart) > 0 {
 		p.restart(f, f.restart)
 	}
+}
+
+// raise gives the primary more of what its standbys have as much of by now. One of which that is not known would stop.
+func (p *planner) raise() {
+	f := p.primary
+	if len(f.raised) == 0 && len(f.raise) == 0 {
+		return
+	}
+	for _, g := range p.all[1:] {
+		if g.refused || g.stranded && g.ins.Exists {
+			p.refuse(f, fmt.Sprintf("%s, because %s is not known to have as much and would stop", listChanges(f), g.n.ID))
+			return
+		}
+	}
+	if len(f.raised) > 0 {
+		p.step(f, Set{f.raised}, "a standby must not have less than its primary, so the primary gets more last")
+	}
+	if !f.answers {
+		f.raise = []string{"it was started with less than it is to have"}
+	}
+	f.restart = append(f.restart, f.raise...)
+}
+
+// listChanges says what is not raised.
+func listChanges(f *fact) string {
+	var names []string
+	for _, c := range f.raised {
+		names = append(names, c.Name)
+	}
+	return cmp.Or(strings.Join(names, ", "), strings.Join(f.raise, "; ")) + " is not raised"
 }
 
 func (p *planner) restart(f *fact, why []string) {
@@ -367,14 +436,12 @@ func (p *planner) lower() {
 			p.step(f, Set{f.lowered}, "a standby must not have less than its primary, so the primary gets less first")
 		}
 		why := f.later
-		if f != p.primary && len(f.later) > 0 {
-			why = append(why, f.restart...) // they were put off until now
-		}
-		if !f.answers && len(f.lowered) > 0 {
+		if !f.answers && f.runs && len(f.lowered) > 0 {
 			why = []string{"it was started with more than it is to have"}
 		}
-		if len(why) > 0 {
-			p.restart(f, why)
+		if len(why) > 0 || f.putOff && len(f.restart) > 0 {
+			p.restart(f, slices.Concat(why, f.restart))
+			f.restart = nil
 		}
 	}
 }
@@ -386,6 +453,7 @@ func (p *planner) clones() {
 			continue
 		}
 		up, _ := p.c.Upstream(f.n.ID)
+		f.moved, f.runs = true, true
 		p.passfile(f)
 		p.createSlot(f)
 		p.step(f, Clone{up.ID}, "the standby has no data")
@@ -419,7 +487,7 @@ func (p *planner) sync() bool {
 	if !f.ins.Exists {
 		now, written = "", ""
 	}
-	if sameSyncText(major, now, full) && sameSyncText(major, written, full) && (p.c.Sync.Strict || p.enough(full, there)) {
+	if sameText(major, syncNames, now, full) && sameText(major, syncNames, written, full) && (p.c.Sync.Strict || p.enough(full, there)) {
 		return true
 	}
 	to, _ := p.c.SyncNamesAmong(f.n.ID, major, there)
@@ -427,7 +495,7 @@ func (p *planner) sync() bool {
 		p.refuse(f, fmt.Sprintf("%s stays %s, because only %s of those for %s stream", syncNames, quote(now), listOf(there), quote(full)))
 		return false
 	}
-	if !sameSyncText(major, now, to) || !sameSyncText(major, written, to) {
+	if !sameText(major, syncNames, now, to) || !sameText(major, syncNames, written, to) {
 		p.step(f, SetSync{now, to}, "commits wait for "+cmp.Or(listOf(there), "nobody")+", who stream then")
 	}
 	return true

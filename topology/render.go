@@ -161,8 +161,9 @@ func (c Cluster) basicSettings(n Node) []Setting {
 }
 
 // senders is the number of WAL senders a node may need: every other node, each with a second connection while it is
-// cloned, and two to spare. All nodes get the same, because a standby must not have fewer than its primary.
-func (c Cluster) senders() int { return max(10, 2*len(c.Nodes)+2) }
+// cloned, and two to spare. It grows in tens, because to change it takes restarts. All nodes get the same, because a standby must
+// not have fewer than its primary.
+func (c Cluster) senders() int { return (2*len(c.Nodes) + 2 + 9) / 10 * 10 }
 
 // keepSettings bound what a node keeps of its WAL for others.
 func (c Cluster) keepSettings(major pgconf.Major) []Setting {
