@@ -227,7 +227,7 @@ func (c Cluster) slotsOn(id NodeID) []string {
 // the file. The database replication is what libpq looks for when it connects for streaming (manual: "The Password File").
 func (c Cluster) passfileLines() []PassfileLine {
 	r := c.Replication
-	if r.Secret == "" {
+	if r.Secret == "" || r.Passfile == "" {
 		return nil
 	}
 	var lines []PassfileLine

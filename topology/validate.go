@@ -74,17 +74,16 @@ func (v *faults) tree(c Cluster) {
 			v.refuse("ID", "node id %q is used twice", n.ID)
 		}
 		seen[n.ID] = true
+		if other, taken := addresses[n.hostPort()]; taken && !n.Witness {
+			v.refuse("Host", "nodes %s and %s share the address %s", other, n.ID, n.hostPort())
+		}
+		if !n.Witness {
+			addresses[n.hostPort()] = n.ID
+		}
 		if why := n.checkAddress(); why != "" {
 			v.refuse("Host", "node %s: %s", n.ID, why)
 		}
-		if n.Witness {
-			continue
-		}
-		if other, taken := addresses[n.hostPort()]; taken {
-			v.refuse("Host", "nodes %s and %s share the address %s", other, n.ID, n.hostPort())
-		}
-		addresses[n.hostPort()] = n.ID
-		if n.Upstream == "" {
+		if n.Upstream == "" && !n.Witness {
 			roots++
 		}
 	}
@@ -332,9 +331,6 @@ func atSites(r SyncRule) string {
 func (v *faults) accounts(c Cluster) {
 	r := c.Replication
 	v.secret("Replication.Secret", r.Secret)
-	if r.Secret != "" && r.Passfile == "" {
-		v.refuse("Replication.Passfile", "the password of replication has to be written somewhere: name the password file")
-	}
 	if r.Passfile != "" && !path.IsAbs(r.Passfile) {
 		v.refuse("Replication.Passfile", "password file %q is not absolute", r.Passfile)
 	}

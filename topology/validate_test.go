@@ -114,9 +114,6 @@ func TestValidateRefuses(t *testing.T) {
 		{"secret", func(c *topology.Cluster) { c.Replication.Secret = "hunter2" }, "Replication.Secret", "neither env:NAME"},
 		{"secret_relative_file", func(c *topology.Cluster) { c.Monitor = topology.Account{Name: "m", Secret: "file:x"} },
 			"Monitor.Secret", "neither env:NAME"},
-		{"secret_without_passfile", func(c *topology.Cluster) {
-			c.Replication.Secret, c.Replication.Passfile = "env:R", ""
-		}, "Replication.Passfile", "written somewhere"},
 		{"passfile", func(c *topology.Cluster) { c.Replication.Passfile = ".pgpass" }, "Replication.Passfile", "not absolute"},
 		{"conninfo_password", func(c *topology.Cluster) { c.Replication.Conninfo = map[string]string{"password": "hunter2"} },
 			"Replication.Conninfo[password]", "Replication.Secret"},
