@@ -200,7 +200,7 @@ func (a *assessment) likelySilent(silent []*Place) NodeID {
 // checkSeveral says that there are several primaries, and which of them the evidence speaks for.
 func (a *assessment) checkSeveral() {
 	a.primary = slices.MaxFunc(a.primaries, func(x, y *Place) int {
-		return cmp.Or(cmp.Compare(x.Observation.Timeline, y.Observation.Timeline), cmp.Compare(len(x.Children), len(y.Children)),
+		return cmp.Or(cmp.Compare(len(x.Children), len(y.Children)), cmp.Compare(x.Observation.Timeline, y.Observation.Timeline),
 			cmp.Compare(x.Observation.Position, y.Observation.Position), order(x.Node.ID == a.desired, y.Node.ID == a.desired),
 			cmp.Compare(y.Node.ID, x.Node.ID))
 	})
@@ -210,7 +210,7 @@ func (a *assessment) checkSeveral() {
 		each = append(each, fmt.Sprintf("%s (%s)", p.Node.ID, evidence(p)))
 	}
 	a.add(SeveralPrimaries, "", a.likely, fmt.Sprintf("keep clients away from all of them now, then stop all but one, without deleting anything. "+
-		"%s looks like the right one, by its timeline, standbys and position in this order; what the others wrote has to be looked for before they are "+
+		"%s looks like the right one, by its standbys, timeline and position in this order; what the others wrote has to be looked for before they are "+
 		"rewound or cloned", a.likely), "%d nodes accept writes: %s", len(a.primaries), strings.Join(each, ", "))
 }
 

@@ -73,7 +73,9 @@ func TestAssessHealthyLaw(t *testing.T) {
 
 // faults are what can happen to a node. None depends on how many nodes there are.
 var faults = map[string]func(*topology.Observation){
-	"silent":     func(o *topology.Observation) { *o = topology.Observation{Node: o.Node, At: noon, Err: errors.New("timeout")} },
+	"silent": func(o *topology.Observation) {
+		*o = topology.Observation{Node: o.Node, At: noon, Err: errors.New("timeout")}
+	},
 	"promoted":   func(o *topology.Observation) { o.InRecovery, o.ReadOnly, o.Receiver, o.Timeline = false, false, nil, 2 },
 	"demoted":    func(o *topology.Observation) { o.InRecovery = true },
 	"detached":   func(o *topology.Observation) { o.Receiver = nil },

@@ -11,8 +11,8 @@ import (
 
 // checkSync compares whom the primary waits for with whom it should wait for, and with who is there.
 func (a *assessment) checkSync() {
-	if a.primary == nil {
-		return
+	if a.primary == nil || len(a.primaries) > 1 {
+		return // first there has to be one
 	}
 	o := a.primary.Observation
 	inEffect, err := guc.ParseSyncNames(major(o.Version), o.SyncNames)
@@ -26,9 +26,6 @@ func (a *assessment) checkSync() {
 		}
 	}
 	s.stall()
-	if len(a.primaries) > 1 {
-		return // first there has to be one
-	}
 	s.names()
 	s.policy()
 }

@@ -64,8 +64,12 @@ func (a *assessment) slotLost(up *Place, id NodeID) bool {
 // exceedsSafe says whether what is left is enough.
 func exceedsSafe(left, limit int64) bool { return limit < 0 || exceeds(left, limit, 1<<30) }
 
-// leftOver says whether a slot of the owner has no purpose on a node: the owner neither streams from it nor should.
+// leftOver says whether a slot of the owner has no purpose on a node: the owner neither streams from it nor should. While it is not
+// clear who the primary is, every slot may have one.
 func (a *assessment) leftOver(p *Place, owner NodeID) bool {
+	if len(a.primaries) != 1 {
+		return false
+	}
 	o, known := a.places[owner]
 	if parent, ok := a.parents[owner]; ok && parent == p {
 		return false

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrNotMonitor says that the role may not see the details of replication.
-var ErrNotMonitor = errors.New("the role is not a member of pg_monitor, so the server hides who streams from whom: GRANT pg_monitor TO it")
+var ErrNotMonitor = topology.ErrNotMonitor
 
 // HangingError says that a node was not asked, because an earlier attempt to do so has neither succeeded nor failed yet: there is never
 // more than one. It counts as [context.DeadlineExceeded].

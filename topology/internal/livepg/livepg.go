@@ -94,6 +94,12 @@ func EachServer(t *testing.T, test func(t *testing.T, in *Install)) {
 	localpg.EachServer(t, func(t *testing.T, found localpg.Install) { test(t, serverOf(t, found)) })
 }
 
+// OfMajor returns the install of one major, as EachServer has it.
+func OfMajor(t *testing.T, major int) *Install {
+	t.Helper()
+	return serverOf(t, localpg.Server(t, major))
+}
+
 func serverOf(t *testing.T, found localpg.Install) *Install {
 	t.Helper()
 	shared.Lock()
