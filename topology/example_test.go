@@ -233,31 +233,4 @@ func ExampleReport_JSON() {
 	// Output:
 	// version 1 critical
 	// cascade below master confirmed sync 0
-func ExampleAssess() {
-	c := topology.Cluster{Nodes: []topology.Node{
-		{ID: "master", Host: "10.0.0.1"}, {ID: "cascade", Host: "10.0.0.2", Upstream: "master"}, {ID: "downstream", Host: "10.0.0.3", Upstream: "cascade"},
-	}}
-	report := topology.Assess(c, topology.Status{Nodes: []topology.Observation{
-		{Node: "master", Version: 170004, Timeline: 1, Position: 0x5000148},
-		{Node: "cascade", Err: errors.New("no route to host")},
-		{Node: "downstream", Version: 170004, InRecovery: true, Timeline: 1, Position: 0x5000000, Replayed: 0x5000000},
-	}}, topology.Limits{})
-	fmt.Println("primary:", report.Primary, "- worst:", report.Level())
-	for _, p := range report.Problems {
-		fmt.Println(p)
-	}
-	// Output:
-	// primary: master - worst: critical
-	// critical: silent: cascade: it did not answer: no route to host; no other node says anything of it; cut off by that: downstream
-}
-
-func ExampleCheckCompat() {
-	primary := topology.Observation{Node: "master", Version: 170004, Parameters: map[string]topology.Parameter{"max_connections": {Value: "200"}}}
-	standby := topology.Observation{Node: "cascade", Version: 170002, Parameters: map[string]topology.Parameter{"max_connections": {Value: "100"}}}
-	for _, p := range topology.CheckCompat(primary, standby) {
-		fmt.Println(p.Severity, p.Code)
-	}
-	// Output:
-	// critical lower-limit
-	// warning minor-older
 }
