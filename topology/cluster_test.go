@@ -240,7 +240,7 @@ func TestValidateNamesFields(t *testing.T) {
 	c := cluster(node("A", ""), node("b", "x"), topology.Node{ID: "c", Upstream: "b"}, node("b", ""))
 	var fields []string
 	for _, err := range c.Validate().(interface{ Unwrap() []error }).Unwrap() {
-		var fault *topology.Fault
+		var fault *topology.FieldError
 		require.ErrorAs(t, err, &fault)
 		fields = append(fields, fault.Field)
 	}

@@ -57,9 +57,11 @@ type (
 		Upstream NodeID // empty for archive only
 	}
 
-	// CreateSlot makes a physical slot that keeps WAL from now on. DropSlot removes one as soon as nobody uses it.
+	// CreateSlot makes a physical slot that keeps WAL from now on.
 	CreateSlot struct{ Name string }
-	DropSlot   struct{ Name string }
+
+	// DropSlot removes a physical slot as soon as nobody uses it.
+	DropSlot struct{ Name string }
 
 	// Reload makes a running server take up what needs no restart, and proves that it did.
 	Reload struct{}

@@ -16,7 +16,7 @@ import (
 )
 
 // Validate reports everything that keeps the description from being a cluster that can be built, whatever the major: errors.Join of
-// one [*Fault] for each. What one major only refuses, Render reports.
+// one [*FieldError] for each. What one major only refuses, Render reports.
 func (c Cluster) Validate() error {
 	v := &faults{}
 	v.tree(c)
@@ -34,8 +34,8 @@ func (c Cluster) Validate() error {
 	return errors.Join(v.errs...)
 }
 
-// Fault is one thing that is wrong with a [Cluster].
-type Fault struct {
+// FieldError is one thing that is wrong with a [Cluster].
+type FieldError struct {
 	// Field is what it is about, from the cluster on: Nodes[1].Upstream, Sync.Number, Sync.Sites[a], Settings[work_mem]. Empty for
 	// the cluster as a whole.
 	Field string
@@ -43,7 +43,7 @@ type Fault struct {
 }
 
 // Error returns Msg.
-func (f *Fault) Error() string { return f.Msg }
+func (f *FieldError) Error() string { return f.Msg }
 
 func nodeField(i int) string { return "Nodes[" + strconv.Itoa(i) + "]" }
 
@@ -57,7 +57,7 @@ func (v *faults) refuse(field, format string, args ...any) {
 	if v.at != "" {
 		field = v.at + "." + field
 	}
-	v.errs = append(v.errs, &Fault{Field: field, Msg: fmt.Sprintf(format, args...)})
+	v.errs = append(v.errs, &FieldError{Field: field, Msg: fmt.Sprintf(format, args...)})
 }
 
 // tree looks at names, addresses and upstreams.

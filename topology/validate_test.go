@@ -11,17 +11,17 @@ import (
 )
 
 // faultsOf are the faults of a cluster, as "field: message".
-func faultsOf(t *testing.T, c topology.Cluster) []topology.Fault {
+func faultsOf(t *testing.T, c topology.Cluster) []topology.FieldError {
 	t.Helper()
 	err := c.Validate()
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // errors.Join is promised
+	joined, ok := err.(interface{ Unwrap() []error })
 	require.True(t, ok)
-	var all []topology.Fault
+	var all []topology.FieldError
 	for _, err := range joined.Unwrap() {
-		var f *topology.Fault
+		var f *topology.FieldError
 		require.ErrorAs(t, err, &f)
 		all = append(all, *f)
 	}

@@ -15,7 +15,7 @@ func (d *decoder) validate(c topology.Cluster, root *yaml.Node) {
 	var found []*Error
 	for _, err := range parts(c.Validate()) {
 		at, msg := place{node: root}, err.Error()
-		var fault *topology.Fault
+		var fault *topology.FieldError
 		if errors.As(err, &fault) {
 			at = d.locate(fault.Field, root)
 			msg += d.meant(c, fault.Field)
