@@ -89,11 +89,9 @@ func newStage(t *testing.T, in *livepg.Install) *stage {
 	}
 	st.desired.Settings = map[string]string{
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "shared_buffers": "8MB", "max_connections": "20",
-		"autovacuum": "off", "fsync": "on", "wal_retrieve_retry_interval": "100ms", "max_wal_size": "64MB", "wal_keep_size": "32MB",
+		"autovacuum": "off", "fsync": "on", "wal_retrieve_retry_interval": "100ms", "max_wal_size": "64MB",
 	}
-	if in.Major < 13 {
-		delete(st.desired.Settings, "wal_keep_size")
-	}
+	st.desired.KeepWAL = "32MB"
 	require.NoError(t, st.desired.Validate())
 	st.servers["a"], st.servers["b"], st.servers["c"] = a, b, c
 	cfg := st.render("a")

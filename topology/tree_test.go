@@ -51,7 +51,7 @@ func TestDerive(t *testing.T) {
 }
 
 func (v *viewer) cluster(input string) {
-	v.c = topology.Cluster{Name: "test"}
+	v.c = topology.Cluster{Name: "test", Archive: topology.Archive{URL: "file:///archive"}}
 	for line := range strings.Lines(input) {
 		words := append(strings.Fields(line), "", "", "")
 		n := node(topology.NodeID(words[0]), topology.NodeID(words[2]))

@@ -492,7 +492,7 @@ func (c Cluster) refusedSetting(name, value string, ofNode bool) string {
 		if lower != "replica" && lower != "logical" {
 			return "standbys need replica or logical"
 		}
-	case "hot_standby", "wal_log_hints", "fsync", "full_page_writes":
+	case "hot_standby", "wal_log_hints":
 		if v, err := guc.Parse(17, name, value); err != nil || v.String() != "on" {
 			return breaks[name]
 		}
@@ -519,8 +519,6 @@ func isOff(value string) bool {
 
 // breaks says what a parameter is needed for.
 var breaks = map[string]string{
-	"hot_standby":      "a standby has to answer, or nobody knows how far it is",
-	"wal_log_hints":    "pg_rewind needs it to take a former primary back",
-	"fsync":            "a crash would leave data that cannot be trusted, and standbys would copy it",
-	"full_page_writes": "a crash would leave torn pages, and pg_rewind needs them",
+	"hot_standby":   "a standby has to answer, or nobody knows how far it is",
+	"wal_log_hints": "pg_rewind needs it to take a former primary back",
 }

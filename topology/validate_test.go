@@ -139,7 +139,6 @@ func TestValidateRefuses(t *testing.T) {
 		{"setting_conninfo", set("primary_conninfo", ""), "Settings[primary_conninfo]", "Upstream"},
 		{"setting_wal_level", set("wal_level", "minimal"), "Settings[wal_level]", "replica or logical"},
 		{"setting_hot_standby", set("hot_standby", "false"), "Settings[hot_standby]", "has to answer"},
-		{"setting_fsync", set("fsync", "no"), "Settings[fsync]", "crash"},
 		{"setting_senders", set("max_wal_senders", "3"), "Settings[max_wal_senders]", "at least 10"},
 		{"setting_commit", set("synchronous_commit", "local"), "Settings[synchronous_commit]", "would not wait"},
 		{"setting_commit_off", set("synchronous_commit", "no"), "Settings[synchronous_commit]", "would not wait"},

@@ -399,7 +399,7 @@ func (c *connection) exec(ctx context.Context) (ssh.Channel, error) {
 	}
 	answers := make(chan answer)
 	go func() {
-		channel, err := c.open()
+		channel, err := c.openSoon(ctx)
 		select {
 		case answers <- answer{channel, err}:
 		case <-ctx.Done():
@@ -416,10 +416,29 @@ func (c *connection) exec(ctx context.Context) (ssh.Channel, error) {
 	}
 }
 
+// fullFor is for how long a server may say that it opens no more sessions. It counts one until it has seen the end of all that ran
+// there, which is after it has said that the session is over.
+const fullFor = 3 * time.Second
+
+// openSoon is open, once more if the server has no place yet.
+func (c *connection) openSoon(ctx context.Context) (ssh.Channel, error) {
+	begun := time.Now()
+	for {
+		channel, err := c.open()
+		if !errors.As(err, new(*ssh.OpenChannelError)) || time.Since(begun) > fullFor {
+			return channel, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 func (c *connection) open() (ssh.Channel, error) {
 	channel, requests, err := c.OpenChannel("session", nil)
-	var refused *ssh.OpenChannelError
-	if errors.As(err, &refused) {
+	if errors.As(err, new(*ssh.OpenChannelError)) {
 		return nil, fmt.Errorf("the server opens no more sessions; is its MaxSessions less than Sessions? (%w)", err)
 	}
 	if err != nil {
