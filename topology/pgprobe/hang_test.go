@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -197,7 +199,8 @@ func TestTwoHundred(t *testing.T) {
 // TestTurns: calls for one node wait for each other, and one that ends early does not end the other.
 func TestTurns(t *testing.T) {
 	f := newFake(t, mute, "9.6.24", nil)
-	p, err := New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 2 * time.Second})
+	var wires wireCount
+	p, err := New(Config{Connect: map[topology.NodeID]string{"b": f.dsn()}, Timeout: 2 * time.Second, Dial: wires.dial})
 	require.NoError(t, err)
 	connections := func(want int) {
 		until(t, func() error {
@@ -216,7 +219,7 @@ func TestTurns(t *testing.T) {
 	second := p.ObserveNode(t.Context(), "b")
 	require.ErrorIs(t, second.Err, context.DeadlineExceeded)
 	require.ErrorIs(t, (<-first).Err, context.DeadlineExceeded)
-	require.Equal(t, 1, f.most, "never two connections")
+	require.EqualValues(t, 1, wires.most.Load(), "never two connections")
 
 	connections(0)
 	go func() { first <- p.ObserveNode(context.WithoutCancel(t.Context()), "b") }()
@@ -224,6 +227,31 @@ func TestTurns(t *testing.T) {
 	require.NoError(t, p.Close(t.Context()))
 	require.ErrorIs(t, (<-first).Err, context.Canceled, "closing ends attempts")
 	connections(0)
+}
+
+// wireCount counts the connections that a prober has open, as it sees them itself.
+type wireCount struct{ open, most atomic.Int32 }
+
+func (w *wireCount) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	wire, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if now := w.open.Add(1); now > w.most.Load() {
+		w.most.Store(now)
+	}
+	return &countedWire{Conn: wire, closed: sync.OnceFunc(func() { w.open.Add(-1) })}, nil
+}
+
+type countedWire struct {
+	net.Conn
+
+	closed func()
+}
+
+func (w *countedWire) Close() error {
+	w.closed()
+	return w.Conn.Close()
 }
 
 func until(t *testing.T, condition func() error) {

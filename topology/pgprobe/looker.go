@@ -2,9 +2,12 @@ package pgprobe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/understudy-ha/understudy/walarchive/wal"
 )
@@ -72,6 +75,9 @@ func (n *looker) look(ctx context.Context, enough <-chan struct{}) {
 	}
 }
 
+// undefinedTable is an SQLSTATE (manual: "PostgreSQL Error Codes").
+const undefinedTable = "42P01"
+
 // once takes one look. The table is not asked for before it is there, since the server would log that as an error.
 func (n *looker) once(ctx context.Context) error {
 	conn := n.line.conn
@@ -82,7 +88,13 @@ func (n *looker) once(ctx context.Context) error {
 	var found bool
 	var received, replayed wal.LSN
 	positions := spelled(majorOf(conn), ", pg_last_wal_receive_lsn()::text, pg_last_wal_replay_lsn()::text")
-	if err := conn.QueryRow(ctx, sql+positions).Scan(&found, position{&received}, position{&replayed}); err != nil {
+	err := conn.QueryRow(ctx, sql+positions).Scan(&found, position{&received}, position{&replayed})
+	var refused *pgconn.PgError
+	if n.table && errors.As(err, &refused) && refused.Code == undefinedTable {
+		n.table = false // it was the table of an earlier proof, whose end has come here only now
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	seen := time.Now()
