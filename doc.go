@@ -24,13 +24,15 @@
 //	  stream/           receives WAL as it is written, as pg_receivewal does
 //	  queue/            what a server has ready for archiving, and when to give it up
 //	  archiver/         how far a server's archiving is behind, from pg_stat_archiver
-//	topology/           who should follow whom, who does, drawn as a tree
-//	  pgprobe/          observation over SQL
-//	  host/             run commands and handle files on this machine or in a container
-//	  pgnode/           start, stop, promote, clone, rewind and fence one server
+//	topology/           what a cluster should be, what it is, what is wrong, and the plan between them
+//	  clusterfile/      descriptions of clusters as YAML, with every fault at its line; a JSON Schema
+//	  pgprobe/          observation over SQL, and the proof that a row gets everywhere
+//	  build/            bring machines to what a description says; make, move and retire nodes
+//	  host/             run commands and handle files on this machine, over SSH or in a container
+//	  pgnode/           start, stop, promote, clone, rewind and fence one server, whoever manages it
 //	failover/           the pure state machine that decides, and the loop around it
 //	gocd/               the mode of a GoCD server that lives on the database
-//	examples/           thin programs: quickstart, walarchive, pgconf, basebackup, pitr, gocdmode
+//	examples/           thin programs: quickstart, topology, configure, walarchive, pgconf, basebackup, pitr, gocdmode
 //
 // Imports run one way: walarchive/wal and pgconf are leaves; recovery, walarchive and topology build on them, failover on
 // topology; gocd stands beside them. pgconf, recovery, walarchive/wal and catalog, topology and failover need nothing but the standard
@@ -51,7 +53,7 @@
 // # What is not there yet
 //
 // The main job is carried from end to end (see examples/quickstart). There is no leader lease and no agent on each host yet: one
-// process decides, and it must be the only one. There are no switchover plans, no topology files, and of GoCD only the mode of one
+// process decides, and it must be the only one. There are no switchover plans, and of GoCD only the mode of one
 // server. pgconf, recovery and walarchive/wal know PostgreSQL 9.0 to 18 and are judged by servers of 10 to 18; the other packages know
 // 10 to 18, and whole clusters are tested on 11, 13, 15, 17 and 18. What a package leaves out its own documentation says.
 package understudy

@@ -17,11 +17,14 @@
 // [Tree]: roles are computed from what the servers say about themselves and each other, never from names. A node that did
 // not answer is [RoleUnknown], which is not the same as down.
 //
+// [NewPlan] compares the two, and what machines' files say, and returns the steps between them.
+//
 // [Assess] says what is wrong: who is the primary, and typed problems with severity, evidence and remedy. [CheckCompat] says whether
 // a server can follow a primary at all.
 //
 // The package is pure: it reads no clock, opens no connection and writes no file. Observing is done by topology/pgprobe,
-// running commands and writing files by topology/host and topology/pgnode.
+// running commands and writing files by topology/host and topology/pgnode, carrying a plan out by topology/build. Descriptions as
+// files are read by topology/clusterfile.
 //
 // # What a tree can be wrong about
 //
@@ -73,8 +76,4 @@
 // commit time of a standby says nothing after an idle time, so a delayed standby is late by what its upstream measured only. Where the
 // history of the primary's timeline is not known, a standby on an older one may be behind or diverged; the message says so.
 // Machines, their disks and processors are not looked at.
-//
-// # What it does not do yet
-//
-// It reads no topology file: topology/clusterfile does.
 package topology
