@@ -42,5 +42,18 @@
 // directories without tablespaces; of an archive that needs more, recovery/pitr makes one. It makes no user, firewall rule, certificate
 // or archive, installs no package, and gives no server a place at boot. Servers from 10 on.
 //
+// # What is known to be wrong
+//
+// A review found these, and they are to be mended before anybody relies on the package:
+//
+//   - While a machine of a synchronous candidate is gone, SetSync waits for it in vain, so commits go on waiting for fewer than asked for.
+//   - Detach and Retire can stop a standby that commits wait for, when its replacement is not there.
+//   - The verbs fail when a node that has nothing to do with them is dead.
+//   - Adopting a primary lowers settings that its owner had higher: wal_level, max_replication_slots, max_slot_wal_keep_size, wal_keep_size.
+//   - Clones and rewinds replace the rules of pg_hba.conf that the owner had there; rules of detached nodes stay.
+//   - A slot that is lost counts as one that is there.
+//   - A change from one synchronous standby to another is one reload: commits that the old one acknowledged in between may not be on the
+//     new one yet.
+//
 // The programs of PostgreSQL must be on each machine, and sh, the GNU core utilities and flock of util-linux.
 package build
