@@ -134,7 +134,10 @@ func drawFaults(t *rapid.T, c topology.Cluster) []fault {
 	slices.Sort(all)
 	var drawn []fault
 	for range rapid.IntRange(0, 5).Draw(t, "faults") {
-		drawn = append(drawn, fault{rapid.SampledFrom(all).Draw(t, "fault"), c.Nodes[rapid.IntRange(0, len(c.Nodes)-1).Draw(t, "of")].ID})
+		f := fault{rapid.SampledFrom(all).Draw(t, "fault"), c.Nodes[rapid.IntRange(0, len(c.Nodes)-1).Draw(t, "of")].ID}
+		if !slices.Contains(drawn, f) { // twice would make two slots of one name
+			drawn = append(drawn, f)
+		}
 	}
 	return drawn
 }

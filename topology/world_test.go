@@ -380,11 +380,11 @@ func (w *world) setSync(s *server, a topology.SetSync) error {
 	return nil
 }
 
-// enoughResources is what a standby checks against its primary.
+// enoughResources is what a standby checks against its primary. A plan cannot spare a standby that nobody can look at.
 func (w *world) enoughResources() error {
 	_, top := w.primary()
 	for id, s := range w.servers {
-		if _, described := w.c.Node(id); top == nil || !s.running || s.primary || !described {
+		if _, described := w.c.Node(id); top == nil || !s.running || s.primary || s.unreachable || !described {
 			continue
 		}
 		for _, name := range []string{"max_connections", "max_wal_senders", "max_worker_processes"} {
