@@ -76,9 +76,12 @@ func TestParseClusters(t *testing.T) {
 func FuzzParseClusters(f *testing.F) {
 	f.Add("15", "main", 5432, "/srv/my data", "/var/log/x y.log")
 	f.Fuzz(func(t *testing.T, version, name string, port int, data, log string) {
-		text := fmt.Sprintf("%-5s %-9s %-7s %-8s %-6s %-*s %s\n%-5s %-9s %-7d %-8s %-6s %-*s %s\n",
-			"Ver", "Cluster", "Port", "Status", "Owner", max(14, len(data)), "Data directory", "Log file",
-			version, name, port, "online", "me", max(14, len(data)), data, log)
+		wide := func(column string) string { // as Perl pads: by bytes
+			return column + strings.Repeat(" ", max(len("Data directory"), len(data))-len(column))
+		}
+		text := fmt.Sprintf("%-5s %-9s %-7s %-8s %-6s %s %s\n%-5s %-9s %-7d %-8s %-6s %s %s\n",
+			"Ver", "Cluster", "Port", "Status", "Owner", wide("Data directory"), "Log file",
+			version, name, port, "online", "me", wide(data), log)
 		got, err := pgnode.ParseClusters(text)
 		plain := strings.Trim(data, " ") == data && strings.Trim(log, " ") == log && data != "" && log != "" &&
 			!strings.ContainsAny(data+log, "\n\r<") && len(name) < 10 && len(version) < 6 && port >= 0 && port < 1e7
